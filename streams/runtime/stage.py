@@ -1,0 +1,110 @@
+"""What an agent's author writes, as data: a Stage is a name, its tables and one pure function (rows, batch) -> Decided."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+
+from streams.topology import Agent, Topology
+
+Row = TypeVar("Row")
+Message = dict[str, Any]  # {"key": bytes, "value": bytes} and, on topics for outsiders, "headers": [(str, bytes)]
+
+
+class Record(NamedTuple):
+    """One Kafka record, as a stage sees it."""
+
+    offset: int
+    timestamp: int                        # ms since 1970, UTC; the broker's where the topic says so
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes]] = ()
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Consecutive records of one partition of one source. Where it is cut must not matter to any decision."""
+
+    source: str                           # the topic's alias in topology.yaml
+    partition: int
+    records: Sequence[Record]
+
+
+@dataclass(frozen=True)
+class Table(Generic[Row]):
+    """One key space of a stage's store. Rows are values; pack and unpack give their bytes."""
+
+    name: str
+    prefix: bytes                         # one byte, unique within the stage; 0x00 is the runtime's
+    pack: Callable[[Row], bytes]
+    unpack: Callable[[bytes], Row]
+
+
+class Rows(Protocol):
+    """The rows as they were before the batch."""
+
+    def get_many(self, table: Table[Row], keys: Sequence[bytes]) -> list[Row | None]:
+        """One row a key, in order; None where there is none."""
+
+
+@dataclass
+class Decided:
+    """What a batch came to. Rows: table -> key -> new row, None deletes. Outputs: topic alias -> messages, in order."""
+
+    rows: dict[Table[Any], dict[bytes, Any]] = field(default_factory=dict)
+    outputs: dict[str, list[Message]] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+
+    def count(self, outcome: str, number: int = 1) -> None:
+        """Add to an outcome's count; the counts of a batch are on `batches`."""
+        self.counts[outcome] = self.counts.get(outcome, 0) + number
+
+    def send(self, topic: str, message: Message) -> None:
+        """Append one message to a topic's outputs."""
+        self.outputs.setdefault(topic, []).append(message)
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a stage may know besides its rows and its batch; all of it is in the rule version or names a place."""
+
+    topology: Topology
+    agent: Agent
+    rule: bytes                           # 8 bytes
+    secret: bytes                         # the deployment's
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of the network."""
+
+    agent: Agent
+    tables: Sequence[Table[Any]]
+    decide: Callable[[Rows, Batch], Decided]
+
+    def __post_init__(self) -> None:
+        prefixes = [table.prefix for table in self.tables]
+        if len(set(prefixes)) != len(prefixes) or b"\x00" in prefixes or any(len(p) != 1 for p in prefixes):
+            raise ValueError(f"{self.agent.name}: table prefixes must be distinct single bytes, not 0x00: {prefixes}")
+
+
+class MemoryRows:
+    """Rows in a dict: for replay, and for tests of a stage without a store."""
+
+    def __init__(self) -> None:
+        self.data: dict[tuple[str, bytes], bytes] = {}
+
+    def get_many(self, table: Table[Row], keys: Sequence[bytes]) -> list[Row | None]:
+        """As Rows."""
+        found = (self.data.get((table.name, key)) for key in keys)
+        return [None if value is None else table.unpack(value) for value in found]
+
+    def apply(self, rows: Mapping[Table[Any], Mapping[bytes, Any]]) -> None:
+        """Take a batch's new rows."""
+        for table, changed in rows.items():
+            for key, row in changed.items():
+                if row is None:
+                    self.data.pop((table.name, key), None)
+                else:
+                    self.data[table.name, key] = table.pack(row)

@@ -1,0 +1,173 @@
+"""topology.yaml -> frozen dataclasses, validated. Pure but for `load`, which reads the file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from streams.errors import TopologyError
+from streams.units import duration_ms, size_bytes
+
+PACKAGE = Path(__file__).parent
+MESSAGE_MAX_BYTES = 2 << 20
+DLQ_MESSAGE_MAX_BYTES = 3 << 20
+
+
+@dataclass(frozen=True)
+class Topic:
+    """One topic. `alias` is its name in topology.yaml, `name` its name on the broker."""
+
+    alias: str
+    name: str
+    key: str
+    schema: str
+    partitions: int
+    cleanup: str = "delete"
+    clock: bool = False         # its time decides; in a simulated deployment the producer says it
+    headers: bool = False       # CloudEvents headers, for outsiders
+    dlq: bool = False
+
+    def config(self, retention_ms: int, simulated: bool) -> dict[str, str]:
+        """The broker's settings for this topic; all others stay at the broker's defaults."""
+        config = {
+            "cleanup.policy": self.cleanup,
+            "max.message.bytes": str(DLQ_MESSAGE_MAX_BYTES if self.alias.endswith(".dlq") else MESSAGE_MAX_BYTES),
+            "message.timestamp.type": "CreateTime" if self.clock and simulated else "LogAppendTime",
+        }
+        if self.cleanup == "delete":
+            config["retention.ms"] = str(retention_ms)
+        return config
+
+
+@dataclass(frozen=True)
+class Agent:
+    """One stage: a Faust app of its own, whose id is its consumer group."""
+
+    name: str                   # s2_dedup, as its file
+    group: str                  # icn-s2-dedup
+    reads: tuple[str, ...]
+    writes: tuple[str, ...]
+    tables: tuple[str, ...]
+    first: tuple[str, ...]
+    partitions: int
+
+    @property
+    def changelog(self) -> str:
+        """The topic that every row and every checkpoint marker of this stage goes to."""
+        return f"{self.group}-changelog"
+
+
+@dataclass(frozen=True)
+class Topology:
+    """The whole network. `protocol` decides, `local` says where it runs."""
+
+    deployment: str
+    simulated: bool
+    protocol: Mapping[str, Any]
+    local: Mapping[str, Any]
+    topics: Mapping[str, Topic]
+    agents: Mapping[str, Agent]
+    source: str = field(default="topology.yaml", compare=False)
+
+    @cached_property
+    def horizon_ms(self) -> int:
+        """How long an id or a content is remembered, and every event kept."""
+        return duration_ms(self.protocol["horizon"])
+
+    def topic(self, alias: str) -> Topic:
+        """The topic called so in topology.yaml, with or without the deployment's prefix. Raises TopologyError."""
+        short = alias.removeprefix(f"{self.deployment}.")
+        for candidate in (alias, short):
+            if candidate in self.topics:
+                return self.topics[candidate]
+        raise TopologyError(f'topic "{alias}" is not in {self.source}', f"known: {', '.join(self.topics)}")
+
+    def agent(self, name: str) -> Agent:
+        """The agent called so; `s2` and `dedup` are understood for s2_dedup. Raises TopologyError."""
+        found = [a for a in self.agents.values() if name in (a.name, a.group, *a.name.split("_"))]
+        if len(found) != 1:
+            raise TopologyError(f'no stage "{name}" in {self.source}', f"known: {', '.join(self.agents)}")
+        return found[0]
+
+
+def default_path() -> Path:
+    """ICN_TOPOLOGY, else topology.yaml here, else the checkout's, else the one in the package."""
+    if given := os.environ.get("ICN_TOPOLOGY"):
+        return Path(given)
+    for candidate in (Path("topology.yaml"), PACKAGE.parent / "topology.yaml"):
+        if candidate.exists():
+            return candidate
+    return PACKAGE / "contract" / "topology.yaml"
+
+
+def load(path: Path | None = None) -> Topology:
+    """Read and validate the network. Raises TopologyError, which names the file and the key."""
+    path = path or default_path()
+    try:
+        raw = yaml.safe_load(path.read_text())
+    except OSError as error:
+        raise TopologyError(f"can't read {path}: {error.strerror}", "give one with --topology or ICN_TOPOLOGY") from error
+    except yaml.YAMLError as error:
+        raise TopologyError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+    return parse(raw, str(path))
+
+
+def parse(raw: Any, source: str = "topology.yaml") -> Topology:
+    """Data as YAML gives it -> Topology. Raises TopologyError."""
+    for section in ("deployment", "protocol", "local", "topics", "agents"):
+        if not isinstance(raw, dict) or section not in raw:
+            raise TopologyError(f'{source} has no "{section}:"')
+    deployment = str(raw["deployment"])
+    topics: dict[str, Topic] = {}
+    for alias, spec in raw["topics"].items():
+        try:
+            topic = Topic(
+                alias, f"{deployment}.{alias}", spec["key"], spec["value"], int(spec["partitions"]),
+                spec.get("cleanup", "delete"), spec.get("clock", False), spec.get("headers", False), spec.get("dlq", False),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise TopologyError(f"{source}: topics.{alias}: {error!r} is missing or wrong",
+                                "write {key: …, value: …, partitions: …}") from error
+        topics[alias] = topic
+        if topic.dlq:
+            name = f"{alias}.dlq"
+            topics[name] = Topic(name, f"{deployment}.{name}", topic.key, topic.schema, topic.partitions, headers=True)
+    agents = {name: _agent(name, spec, deployment, topics, source) for name, spec in raw["agents"].items()}
+    topology = Topology(deployment, bool(raw.get("simulated", False)), raw["protocol"], raw["local"], topics, agents, source)
+    _check_units(topology)
+    return topology
+
+
+def _agent(name: str, spec: Any, deployment: str, topics: Mapping[str, Topic], source: str) -> Agent:
+    reads = tuple(spec.get("reads", ()))
+    writes = tuple(spec.get("writes", ()))
+    for alias in (*reads, *writes, *spec.get("first", ())):
+        if alias not in topics:
+            raise TopologyError(f'{source}: agents.{name}: topic "{alias}" is not declared')
+    counts = {alias: topics[alias].partitions for alias in reads}
+    if len(set(counts.values())) != 1:
+        # one partition of a stage is the same partition of each of its sources: they share tables and a transaction
+        raise TopologyError(f"{source}: agents.{name} reads topics of different partition counts: {counts}",
+                            "give them equal counts")
+    return Agent(name, f"{deployment}-{name.replace('_', '-')}", reads, writes, tuple(spec.get("tables", ())),
+                 tuple(spec.get("first", ())), next(iter(counts.values())))
+
+
+def _check_units(topology: Topology) -> None:
+    protocol, local = topology.protocol, topology.local
+    for section, key, parse_unit in (
+        (protocol, "horizon", duration_ms), (protocol["priority"], "half_life", duration_ms),
+        (protocol, "content_max", size_bytes), (protocol, "metadata_bytes_max", size_bytes),
+        (local, "session_timeout", duration_ms), (local, "drain_deadline", duration_ms), (local, "watchdog", duration_ms),
+        (local, "fetch_max", size_bytes),
+    ):
+        try:
+            parse_unit(section[key])
+        except (KeyError, ValueError) as error:
+            raise TopologyError(f"{topology.source}: {key}: {error}") from error
