@@ -1,0 +1,19 @@
+"""What can't be processed: key, value and headers untouched on <topic>.dlq, with where it came from and why."""
+
+from __future__ import annotations
+
+from streams.runtime.stage import Batch, Context, Decided, Record
+
+
+def dead_letter(context: Context, batch: Batch, record: Record, reason: str, detail: str, decided: Decided) -> None:
+    """Append the record to its topic's dead letters. It is counted; the next record is processed."""
+    about = {
+        "topic": context.topology.topics[batch.source].name, "partition": batch.partition, "offset": record.offset,
+        "timestamp_ms": record.timestamp, "stage": context.agent.name, "reason": reason, "detail": detail, "attempt": 1,
+        "rule": context.rule.hex(),
+    }
+    headers = [(name, value) for name, value in record.headers if not name.startswith("icn_dlq_")]
+    headers += [(f"icn_dlq_{name}", str(value).encode()) for name, value in about.items()]
+    decided.send(f"{batch.source}.dlq", {"key": record.key, "value": record.value, "headers": headers})
+    decided.count("dead_lettered")
+    decided.count(f"dead_lettered:{reason}")

@@ -1,0 +1,69 @@
+"""Receipts as s1 and s2 write them: one event a node and batch, an outcome per artifact. Encoded by hand: one per artifact counts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from streams.codec import avro_bytes, encoder, parsed, zigzag
+from streams.runtime.stage import Batch, Context, Decided
+
+OUTCOMES_MAX = 4000  # per event: keeps it far below max.message.bytes
+
+_KINDS: Mapping[str, bytes] = {
+    symbol: zigzag(number) for number, symbol in enumerate(
+        next(f for f in parsed("receipt")["fields"] if f["name"] == "outcomes")["type"]["items"]["fields"][1]["type"]["symbols"])
+}
+_NULL, _SOME, _END = b"\x00", b"\x02", b"\x00"
+
+
+def outcome(artifact_id: bytes, kind: str, offset: int, reason: str | None = None, detail: str | None = None,
+            canonical_id: bytes | None = None, version: int = 0) -> bytes:
+    """One element of `outcomes`, in Avro. Ids are UTF-8."""
+    return b"".join((
+        avro_bytes(artifact_id), _KINDS[kind], zigzag(offset),
+        _NULL if reason is None else _SOME + avro_bytes(reason.encode()),
+        _NULL if detail is None else _SOME + avro_bytes(detail.encode()),
+        _NULL + _NULL if canonical_id is None else b"".join((_SOME, avro_bytes(canonical_id), _SOME, zigzag(version))),
+    ))
+
+
+class Receipts:
+    """Collects the outcomes of one batch; `send` turns them into events, nodes in the order of their first artifact."""
+
+    def __init__(self, context: Context, batch: Batch) -> None:
+        self.context, self.batch = context, batch
+        self.outcomes: dict[str, list[bytes]] = {}
+
+    def add(self, node_id: str, element: bytes) -> None:
+        """One artifact of this node, from `outcome`."""
+        if (of_node := self.outcomes.get(node_id)) is None:
+            of_node = self.outcomes[node_id] = []
+        of_node.append(element)
+
+    def send(self, decided: Decided, about: Mapping[str, Mapping[str, Any]] | None = None) -> None:
+        """Append the events. `about`: node -> fields of the receipt beside the outcomes."""
+        name, batch, rule = self.context.agent.name, self.batch, self.context.rule
+        first = batch.records[0].offset
+        for node_id, elements in self.outcomes.items():
+            fields = {
+                "node_id": node_id, "stage": name, "status": "normal", "quota_left": None, "retry_after_ms": None, "suggestions": [],
+                "rule": rule, "topic": batch.source, "partition": batch.partition, "outcomes": [], **((about or {}).get(node_id, {})),
+            }
+            head = _encode(fields)[:-1]  # without the empty array's end
+            for start in range(0, len(elements), OUTCOMES_MAX):
+                some = elements[start:start + OUTCOMES_MAX]
+                decided.send("receipts", {
+                    "key": node_id.encode(), "value": b"".join((head, zigzag(len(some)), *some, _END)),
+                    "headers": cloud_event("icn.receipt", f"/{self.context.topology.deployment}/{name}",
+                                           f"{name}:{batch.source}:{batch.partition}:{first}:{node_id}:{start}:{rule.hex()}"),
+                })
+
+
+_encode = encoder("receipt")
+
+
+def cloud_event(kind: str, source: str, identity: str) -> list[tuple[str, bytes]]:
+    """CloudEvents 1.0, Kafka binding, binary mode. The id is derived from the input, so a re-made event is the same event."""
+    return [("ce_specversion", b"1.0"), ("ce_type", kind.encode()), ("ce_source", source.encode()), ("ce_id", identity.encode()),
+            ("content-type", b"application/avro")]

@@ -1,0 +1,22 @@
+"""The end of a worker that can't go on: before Faust's `finally` would acknowledge what was not processed."""
+
+from __future__ import annotations
+
+import logging
+import os
+import traceback
+from typing import NoReturn
+
+from streams.errors import EXIT_FATAL, Fatal, IcnError
+
+log = logging.getLogger("icn.fatal")
+
+
+def die(error: BaseException) -> NoReturn:
+    """Log why, and end the process at once. The supervisor restarts it; the marker says where to go on."""
+    if isinstance(error, (Fatal, IcnError)):
+        log.critical("%s", error)
+    else:
+        log.critical("unexpected: %s", "".join(traceback.format_exception(error)))
+    logging.shutdown()
+    os._exit(EXIT_FATAL)

@@ -1,0 +1,144 @@
+"""The heart of a stage's process: which partitions it owns, and what happens to a batch. No Faust, no asyncio.
+
+All methods but `abandon` are called from one worker thread at a time; `abandon` may be called from any.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from confluent_kafka import Consumer, TopicPartition
+
+from streams.broker.admin import CHANGELOG_CONFIG, Existing
+from streams.errors import Fatal
+from streams.runtime.checkpoint import Checkpoint
+from streams.runtime.stage import Batch, Record, Stage
+from streams.runtime.store import Store, open_store, restore
+from streams.settings import Settings
+from streams.topology import Topology
+
+log = logging.getLogger("icn.stage")
+
+Source = tuple[str, int]  # (topic alias, partition)
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """What one fetch of one partition gave. `after`: the offset delivered before it; `epoch`: the assignment it belongs to."""
+
+    source: str
+    partition: int
+    after: int
+    epoch: int
+    records: list[Record]
+
+
+@dataclass
+class Owned:
+    """A partition while it is ours."""
+
+    store: Store
+    checkpoint: Checkpoint
+
+
+class Runner:
+    """Owns stores and producers of the assigned partitions; turns fetched records into committed checkpoints."""
+
+    def __init__(self, stage: Stage, topology: Topology, settings: Settings, folder: Path, rule: bytes, changelog: Existing) -> None:
+        self.stage, self.topology, self.settings, self.folder, self.rule, self.changelog = stage, topology, settings, folder, rule, changelog
+        self.owned: dict[int, Owned] = {}
+        self.positions: dict[Source, int] = {}
+        self.first_until: dict[Source, int] = {}
+        self.epoch = 0
+        self.busy_since: float | None = None
+        self.restored_rows = 0
+        self._abandoned = threading.Event()
+
+    # -- assignment -------------------------------------------------------
+
+    def abandon(self) -> None:
+        """Give up an acquire that is under way: its assignment is over."""
+        self._abandoned.set()
+
+    def acquire(self, partitions: Iterable[int]) -> bool:
+        """Own exactly these partitions: fence, restore, find where to read on. False if abandoned on the way.
+
+        A partition that stays ours is fenced and caught up like a new one: between two assignments somebody else may have had it.
+        """
+        self._abandoned.clear()
+        self.release()
+        self.positions, self.first_until = {}, {}
+        started = time.monotonic()
+        for partition in sorted(partitions):
+            if self._abandoned.is_set() or not self._acquire_one(partition):
+                self.release()
+                return False
+        if self.owned:
+            log.info("%s: owns partitions %s, restored %d rows in %.1f s", self.stage.agent.name, sorted(self.owned), self.restored_rows,
+                     time.monotonic() - started)
+        return True
+
+    def _acquire_one(self, partition: int) -> bool:
+        agent = self.stage.agent
+        checkpoint = Checkpoint(self.stage, partition, self.topology, self.settings, self.changelog.id, self.rule)
+        checkpoint.fence()
+        stale_after_ms = int(CHANGELOG_CONFIG["delete.retention.ms"]) // 2
+        store = open_store(self.folder / agent.name / str(partition), self.changelog.id, stale_after_ms)
+        self.owned[partition] = Owned(store, checkpoint)
+        rows = restore(store, self.settings.librdkafka_reader(), agent.changelog, self.changelog.id, partition, self._abandoned.is_set)
+        if rows is None:
+            return False
+        self.restored_rows += rows
+        self._find_positions(partition, store.marker.applied)
+        return True
+
+    def _find_positions(self, partition: int, applied: Mapping[str, int]) -> None:
+        consumer = Consumer(self.settings.librdkafka_reader())
+        try:
+            for alias in self.stage.agent.reads:
+                low, high = consumer.get_watermark_offsets(TopicPartition(self.topology.topics[alias].name, partition), timeout=30)
+                position = max(applied.get(alias, -1) + 1, low)
+                if alias in applied and low > applied[alias] + 1:
+                    log.error("%s: %s/%d: offsets %d..%d were removed by retention before this stage read them",
+                              self.stage.agent.name, alias, partition, applied[alias] + 1, low - 1)
+                if position > high:
+                    raise Fatal(f"{alias}/{partition} ends at {high}, but this stage has read it to {position}: the topic was cut or "
+                                "re-created. icn rebuild starts afresh")
+                self.positions[alias, partition] = position
+                if alias in self.stage.agent.first:
+                    self.first_until[alias, partition] = high
+        finally:
+            consumer.close()
+
+    def release(self) -> None:
+        """Own nothing."""
+        for owned in self.owned.values():
+            owned.store.close()
+        self.owned = {}
+
+    # -- work -------------------------------------------------------------
+
+    def process(self, fetched: Fetched) -> int:
+        """Decide and commit what was fetched; returns the number of records decided. Raises Fatal.
+
+        A fetch of an assignment that is over is dropped: its partition is read again from the marker.
+        """
+        owned = self.owned.get(fetched.partition)
+        if owned is None or fetched.epoch != self.epoch:
+            return 0
+        applied = owned.store.marker.applied.get(fetched.source, -1)
+        expected = max(applied, self.positions[fetched.source, fetched.partition] - 1)
+        if fetched.after > expected:
+            raise Fatal(f"{fetched.source}/{fetched.partition}: records after {expected} were skipped, got those after {fetched.after}")
+        records = [record for record in fetched.records if record.offset > applied]
+        if not records:
+            return 0
+        batch = Batch(fetched.source, fetched.partition, records)
+        decided = self.stage.decide(owned.store, batch)
+        owned.checkpoint.commit(owned.store, batch, len(fetched.records) - len(records), decided)
+        return len(records)

@@ -1,0 +1,106 @@
+"""One stage's process: `python -m streams.runtime.worker STAGE SLOT`. Started by the supervisor, which restarts it."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import socket
+import sys
+import threading
+import time
+import zlib
+from pathlib import Path
+
+from streams.broker.admin import Admin
+from streams.errors import Fatal, IcnError
+from streams.runtime.fatal import die
+from streams.runtime.rules import rule_version
+from streams.runtime.stage import Context, Stage
+from streams.secrets import deployment_secret
+from streams.settings import Settings, read_settings
+from streams.topology import Topology, load
+
+LIFELINE = "ICN_LIFELINE_FD"  # a pipe's end: it closes when the supervisor ends, however that ends
+
+
+def load_stage(name: str, topology: Topology, settings: Settings) -> tuple[Stage, bytes]:
+    """The stage declared in streams/agents/<name>.py, and its rule version."""
+    agent, rule = topology.agent(name), rule_version(topology)
+    module = importlib.import_module(f"streams.agents.{agent.name}")
+    return module.stage(Context(topology, agent, rule, deployment_secret(settings.state))), rule
+
+
+def member_name(settings: Settings, slot: int) -> str:
+    """The same for the same machine, state folder and slot: a restarted worker takes its old place in the group."""
+    return f"{socket.gethostname()}-{zlib.crc32(str(settings.state).encode()):08x}-{slot}"
+
+
+def slot_folder(settings: Settings, slot: int) -> Path:
+    """Where a worker keeps its tables. Never shared by two."""
+    return settings.state / "workers" / str(slot)
+
+
+def hold_on_to_lifeline() -> None:
+    """End when the supervisor does, also when it is killed."""
+    if LIFELINE not in os.environ:
+        return
+    end = int(os.environ[LIFELINE])
+
+    def wait() -> None:
+        os.read(end, 1)  # nothing is ever written: this returns when the other end is gone
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True, name="lifeline").start()
+
+
+def setup_logging() -> None:
+    """One line an event, to stderr: time, level, what."""
+    logging.basicConfig(level=os.environ.get("ICN_LOG", "INFO"), format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr, force=True)
+    for name in ("faust", "mode", "aiokafka", "kafka"):
+        logging.getLogger(name).setLevel(os.environ.get("ICN_LOG_LIBRARIES", "ERROR"))
+
+
+def run(name: str, slot: int) -> int:
+    """Run one stage until SIGTERM. Exit codes: 0 stopped, 2 could not start, 70 fatal (restart me)."""
+    hold_on_to_lifeline()
+    setup_logging()
+    import faust
+
+    from streams.runtime.app import StageApp
+
+    try:
+        topology = load()
+        settings = read_settings(topology)
+        stage, rule = load_stage(name, topology, settings)
+        agent = stage.agent
+        topics = [topology.topics[alias].name for alias in (*agent.reads, *agent.writes, "batches")]
+        existing = Admin(settings).require(topology, [*topics, agent.changelog])
+    except IcnError as error:
+        logging.getLogger("icn").error("%s: %s", name, error)
+        return 2
+    folder = slot_folder(settings, slot)
+    folder.mkdir(parents=True, exist_ok=True)
+    app = StageApp(stage, topology, settings, folder, member_name(settings, slot), rule, existing[agent.changelog])
+    _watch(app, settings.watchdog_ms / 1000)
+    logging.getLogger("icn").info("%s starting: group %s, rule version %s", agent.name, agent.group, rule.hex())
+    worker = faust.Worker(app.faust, override_logging=False, redirect_stdouts=False, loglevel=None, quiet=True)
+    worker.execute_from_commandline()
+    return 0
+
+
+def _watch(app: object, limit_s: float) -> None:
+    """End the process when a batch takes too long: a stuck worker is worse than a restarted one."""
+
+    def look() -> None:
+        while True:
+            time.sleep(1)
+            since = getattr(app, "busy_since", None)
+            if since is not None and time.monotonic() - since > limit_s:
+                die(Fatal(f"watchdog: a batch is in work for more than {limit_s:.0f} s"))
+
+    threading.Thread(target=look, daemon=True, name="watchdog").start()
+
+
+if __name__ == "__main__":
+    sys.exit(run(sys.argv[1], int(sys.argv[2])))

@@ -1,0 +1,25 @@
+"""canonicals (s2): dedup_hash (40 bytes) -> the canonical artifact. Folded from artifacts.decided; kept for the horizon.
+
+Layout: version (4), best confidence (8, double), first seen in ms (8), sightings (8), big-endian, then the artifact's id in UTF-8.
+"""
+
+from __future__ import annotations
+
+import struct
+
+from streams.domain.dedup import Canonical
+from streams.runtime.stage import Table
+
+_LAYOUT = struct.Struct(">idqq")
+_SIZE = _LAYOUT.size
+
+
+def _pack(row: Canonical) -> bytes:
+    return _LAYOUT.pack(row[1], row[2], row[3], row[4]) + row[0].encode()
+
+
+def _unpack(data: bytes) -> Canonical:
+    return Canonical(data[_SIZE:].decode(), *_LAYOUT.unpack_from(data))
+
+
+CANONICALS: Table[Canonical] = Table("canonicals", b"\x01", _pack, _unpack)

@@ -1,0 +1,27 @@
+"""contents (s2): content_hash (32 bytes) -> its first report. Folded from the UNIQUE events of artifacts.decided; kept for the horizon.
+
+Layout: first seen in ms (8), source digest (8), length of the node's id (2), big-endian, then node id and artifact id in UTF-8.
+"""
+
+from __future__ import annotations
+
+import struct
+
+from streams.domain.dedup import Content
+from streams.runtime.stage import Table
+
+_LAYOUT = struct.Struct(">q8sH")
+_SIZE = _LAYOUT.size
+
+
+def _pack(row: Content) -> bytes:
+    node = row[1].encode()
+    return _LAYOUT.pack(row[2], row[3], len(node)) + node + row[0].encode()
+
+
+def _unpack(data: bytes) -> Content:
+    first_seen_ms, source, length = _LAYOUT.unpack_from(data)
+    return Content(data[_SIZE + length:].decode(), data[_SIZE:_SIZE + length].decode(), first_seen_ms, source)
+
+
+CONTENTS: Table[Content] = Table("contents", b"\x02", _pack, _unpack)

@@ -1,0 +1,67 @@
+"""Reading topics to their end, and folding them: what tests compare with the truth."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaError, TopicPartition
+
+from streams.codec import decode_any
+from streams.settings import Settings
+
+
+def read_all(settings: Settings, topic: str, timeout_s: float = 30) -> list[Any]:
+    """Every committed record of a topic up to its end as of now; librdkafka messages."""
+    consumer = Consumer(settings.librdkafka_reader())
+    try:
+        partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
+        ends = {p: consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=10) for p in partitions}
+        open_ = {p for p, (low, high) in ends.items() if high > low}
+        consumer.assign([TopicPartition(topic, p, ends[p][0]) for p in open_])
+        messages = []
+        deadline = time.monotonic() + timeout_s
+        while open_:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{topic}: partitions {open_} not read to their end within {timeout_s} s")
+            for message in consumer.consume(5000, 0.2):
+                if message.error() is None:
+                    messages.append(message)
+                    if message.offset() + 1 >= ends[message.partition()][1]:
+                        open_.discard(message.partition())
+                elif message.error().code() == KafkaError._PARTITION_EOF:
+                    open_.discard(message.partition())
+        return messages
+    finally:
+        consumer.close()
+
+
+def events(settings: Settings, topic: str) -> list[dict[str, Any]]:
+    """The same, decoded."""
+    return [decode_any(message.value())[1] for message in read_all(settings, topic)]
+
+
+def decisions_are_true(decided: list[dict[str, Any]], artifacts: int, unique: int) -> Counter[str]:
+    """Check decided events against the truth; return how many of each decision.
+
+    Each artifact exactly once; exactly one UNIQUE per content; sightings of a content counted 1, 2, 3 … without hole or repeat; versions
+    and best confidence as the order of the events says.
+    """
+    ids = [event["facts"]["artifact_id"] for event in decided]
+    assert len(ids) == len(set(ids)), f"{len(ids) - len(set(ids))} artifacts decided twice"
+    assert len(ids) == artifacts, f"{artifacts - len(ids)} artifacts lost"
+    best: dict[bytes, tuple[int, int, float, str]] = {}
+    for event in decided:
+        key = event["facts"]["dedup_hash"]
+        confidence = event["facts"]["confidence"]
+        version, sightings, highest, canonical = best.get(key, (0, 0, -1.0, event["facts"]["artifact_id"]))
+        expected = "UNIQUE" if sightings == 0 else "UPGRADED" if confidence > highest else "DUPLICATE"
+        assert event["decision"] == expected, (event, best.get(key))
+        assert event["sightings"] == sightings + 1, (event, best.get(key))
+        assert event["canonical_id"] == canonical
+        version += expected != "DUPLICATE"
+        assert event["version"] == version
+        best[key] = (version, sightings + 1, max(confidence, highest), canonical)
+    assert len(best) == unique
+    return Counter(event["decision"] for event in decided)
