@@ -20,6 +20,9 @@ _NULL, _SOME, _END = b"\x00", b"\x02", b"\x00"
 def outcome(artifact_id: bytes, kind: str, offset: int, reason: str | None = None, detail: str | None = None,
             canonical_id: bytes | None = None, version: int = 0) -> bytes:
     """One element of `outcomes`, in Avro. Ids are UTF-8."""
+    if reason is None and canonical_id is not None:  # s2's, one per artifact of the network
+        return b"%b%b%b%b\0\0\2%b%b\2%b" % (zigzag(len(artifact_id)), artifact_id, _KINDS[kind], zigzag(offset),
+                                            zigzag(len(canonical_id)), canonical_id, zigzag(version))
     return b"".join((
         avro_bytes(artifact_id), _KINDS[kind], zigzag(offset),
         _NULL if reason is None else _SOME + avro_bytes(reason.encode()),
@@ -33,30 +36,30 @@ class Receipts:
 
     def __init__(self, context: Context, batch: Batch) -> None:
         self.context, self.batch = context, batch
-        self.outcomes: dict[str, list[bytes]] = {}
+        self.outcomes: dict[bytes, list[bytes]] = {}
 
-    def add(self, node_id: str, element: bytes) -> None:
+    def add(self, node_id: bytes, element: bytes) -> None:
         """One artifact of this node, from `outcome`."""
         if (of_node := self.outcomes.get(node_id)) is None:
             of_node = self.outcomes[node_id] = []
         of_node.append(element)
 
-    def send(self, decided: Decided, about: Mapping[str, Mapping[str, Any]] | None = None) -> None:
+    def send(self, decided: Decided, about: Mapping[bytes, Mapping[str, Any]] | None = None) -> None:
         """Append the events. `about`: node -> fields of the receipt beside the outcomes."""
         name, batch, rule = self.context.agent.name, self.batch, self.context.rule
         first = batch.records[0].offset
         for node_id, elements in self.outcomes.items():
             fields = {
-                "node_id": node_id, "stage": name, "status": "normal", "quota_left": None, "retry_after_ms": None, "suggestions": [],
+                "node_id": node_id.decode(), "stage": name, "status": "normal", "quota_left": None, "retry_after_ms": None, "suggestions": [],
                 "rule": rule, "topic": batch.source, "partition": batch.partition, "outcomes": [], **((about or {}).get(node_id, {})),
             }
             head = _encode(fields)[:-1]  # without the empty array's end
             for start in range(0, len(elements), OUTCOMES_MAX):
                 some = elements[start:start + OUTCOMES_MAX]
                 decided.send("receipts", {
-                    "key": node_id.encode(), "value": b"".join((head, zigzag(len(some)), *some, _END)),
+                    "key": node_id, "value": b"".join((head, zigzag(len(some)), *some, _END)),
                     "headers": cloud_event("icn.receipt", f"/{self.context.topology.deployment}/{name}",
-                                           f"{name}:{batch.source}:{batch.partition}:{first}:{node_id}:{start}:{rule.hex()}"),
+                                           f"{name}:{batch.source}:{batch.partition}:{first}:{node_id.decode()}:{start}:{rule.hex()}"),
                 })
 
 

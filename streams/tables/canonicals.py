@@ -15,11 +15,11 @@ _SIZE = _LAYOUT.size
 
 
 def _pack(row: Canonical) -> bytes:
-    return _LAYOUT.pack(row[1], row[2], row[3], row[4]) + row[0].encode()
+    return _LAYOUT.pack(row[1], row[2], row[3], row[4]) + row[0]
 
 
 def _unpack(data: bytes) -> Canonical:
-    return Canonical(data[_SIZE:].decode(), *_LAYOUT.unpack_from(data))
+    return Canonical(data[_SIZE:], *_LAYOUT.unpack_from(data))
 
 
 CANONICALS: Table[Canonical] = Table("canonicals", b"\x01", _pack, _unpack)

@@ -15,13 +15,12 @@ _SIZE = _LAYOUT.size
 
 
 def _pack(row: Content) -> bytes:
-    node = row[1].encode()
-    return _LAYOUT.pack(row[2], row[3], len(node)) + node + row[0].encode()
+    return _LAYOUT.pack(row[2], row[3], len(row[1])) + row[1] + row[0]
 
 
 def _unpack(data: bytes) -> Content:
     first_seen_ms, source, length = _LAYOUT.unpack_from(data)
-    return Content(data[_SIZE + length:].decode(), data[_SIZE:_SIZE + length].decode(), first_seen_ms, source)
+    return Content(data[_SIZE + length:], data[_SIZE:_SIZE + length], first_seen_ms, source)
 
 
 CONTENTS: Table[Content] = Table("contents", b"\x02", _pack, _unpack)
