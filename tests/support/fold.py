@@ -42,6 +42,12 @@ def events(settings: Settings, topic: str) -> list[dict[str, Any]]:
     return [decode_any(message.value())[1] for message in read_all(settings, topic)]
 
 
+def events_in_order(settings: Settings, topic: str) -> list[dict[str, Any]]:
+    """The same, each partition in the order of its offsets."""
+    messages = sorted(read_all(settings, topic), key=lambda m: (m.partition(), m.offset()))
+    return [decode_any(message.value())[1] for message in messages]
+
+
 def decisions_are_true(decided: list[dict[str, Any]], artifacts: int, unique: int) -> Counter[str]:
     """Check decided events against the truth; return how many of each decision.
 

@@ -1,0 +1,79 @@
+"""`icn`: the command line. One command group per file, imported only when called: `icn lag` must not wait for Faust."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from streams import __version__
+from streams.errors import IcnError
+
+# command -> module in streams.cli, in the order of a newcomer's first day
+COMMANDS = {
+    "demo": "demo", "up": "up", "broker": "broker", "topics": "topics", "worker": "worker", "registry": "registry",
+    "node": "node", "produce": "produce", "receipts": "receipts", "top": "top", "artifact": "artifact",
+    "lag": "lag", "cat": "cat", "dlq": "dlq", "replay": "replay", "rebuild": "rebuild", "check": "check", "status": "status", "bench": "bench",
+}
+
+
+class LazyGroup(click.Group):
+    """Imports a command's module when the command is used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        return getattr(importlib.import_module(f"streams.cli.{COMMANDS[cmd_name]}"), cmd_name)  # type: ignore[no-any-return]
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="icn")
+@click.option("--topology", type=click.Path(path_type=Path), help="The network's file (ICN_TOPOLOGY).")
+@click.option("--broker", "brokers", metavar="HOST:PORT,…", help="Kafka to use (ICN_BROKERS). Default: the local one.")
+@click.option("--state", type=click.Path(path_type=Path), help="Folder of everything local (ICN_STATE).")
+@click.option("--quiet", is_flag=True, help="Say only what was asked for.")
+def icn(topology: Path | None, brokers: str | None, state: Path | None, quiet: bool) -> None:
+    """ICN: a fleet of collecting nodes as one trusted, prioritised, auditable stream on Kafka.
+
+    \b
+    Example:
+      icn up                              run everything here, until Ctrl-C
+      icn node register node-7 --principal alice
+      icn produce findings.jsonl --node node-7
+      icn top
+    """
+    for name, value in (("ICN_TOPOLOGY", topology), ("ICN_BROKERS", brokers), ("ICN_STATE", state), ("ICN_QUIET", "1" if quiet else None)):
+        if value is not None:
+            os.environ[name] = str(value)  # child processes see the same
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Exit codes: 0 fine, 1 found something wrong, 2 could not do it."""
+    try:
+        code: Any = icn.main(argv, prog_name="icn", standalone_mode=False)
+    except click.exceptions.Exit as error:
+        code = error.exit_code
+    except click.ClickException as error:
+        error.show()
+        code = 2
+    except click.Abort:
+        code = 130
+    except IcnError as error:
+        click.echo(f"icn: {error}", err=True)
+        code = 2
+    except BrokenPipeError:  # `icn cat … | head`
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123
+        code = 0
+    except OSError as error:
+        click.echo(f"icn: {error.strerror or error}{f': {error.filename}' if error.filename else ''}", err=True)
+        code = 2
+    sys.exit(code if isinstance(code, int) else 0)
+
+

@@ -1,0 +1,38 @@
+"""`icn worker`: the stages of the network."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+
+@click.command()
+@click.argument("stages", nargs=-1, metavar="[STAGE]…")
+@click.option("--no-ticks", is_flag=True, help="Don't emit ticks from this worker.")
+def worker(stages: tuple[str, ...], no_ticks: bool) -> None:
+    """Run stages (default: all), one process each, until Ctrl-C or SIGTERM.
+
+    Several workers share the partitions. A stage that ends is restarted; all end with the worker, also when it is killed.
+
+    \b
+    Example:
+      icn worker                 all stages
+      icn worker s1 s2           only these
+    """
+    from streams.broker.admin import Admin, wanted_topics
+    from streams.cli.show import network
+    from streams.runtime.supervisor import Slot, Supervisor, worker_modules
+    from streams.runtime.worker import setup_logging
+    from streams.secrets import deployment_secret
+
+    topology, settings = network()
+    names = [topology.agent(name).name for name in stages] or list(topology.agents)
+    Admin(settings).require(topology, [topic.name for topic in wanted_topics(topology)])
+    deployment_secret(settings.state)
+    setup_logging()
+    slot = Slot(settings.state)
+    modules = worker_modules(names, slot.number)
+    if not no_ticks and any("control" in topology.agents[name].reads for name in names):
+        modules["ticks"] = ["streams.agents.ticks"]
+    sys.exit(Supervisor(modules).run())

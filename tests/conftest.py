@@ -1,0 +1,43 @@
+"""One real Apache Kafka for the whole run, started on demand; ended with the run, however that ends."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from streams.broker.local import LocalBroker
+from tests.support.network import Network, network
+
+
+@pytest.fixture(scope="session")
+def brokers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Bootstrap servers."""
+    broker = LocalBroker(tmp_path_factory.mktemp("kafka"))
+    yield broker.start(owned=True)
+    broker.stop()
+
+
+@pytest.fixture
+def net(brokers: str, tmp_path: Path) -> Iterator[Network]:
+    """A deployment of its own, limits as in topology.yaml."""
+    with network(brokers, tmp_path) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def seed() -> int:
+    """Of all random faults; printed, and set by ICN_TEST_SEED to see a failure again."""
+    import random
+
+    chosen = int(os.environ.get("ICN_TEST_SEED", random.randrange(1 << 30)))
+    print(f"ICN_TEST_SEED={chosen}")
+    return chosen
+
+
+@pytest.fixture(scope="session")
+def faults() -> int:
+    """How many faults of a class: 5 in scripts/test, at least 20 in scripts/test-long."""
+    return int(os.environ.get("ICN_TEST_FAULTS", "5"))
