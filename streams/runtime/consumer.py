@@ -131,7 +131,7 @@ class BatchConsumer(driver.Consumer):
         deadline_s = self.app.icn.settings.drain_deadline_ms / 1000
         try:
             await asyncio.wait_for(self.app.icn.idle.wait(), deadline_s)
-        except asyncio.TimeoutError:
+        except TimeoutError:
             die(Fatal(f"a batch did not finish within {deadline_s:.0f} s of a rebalance or a stop"))
         await self.commit()
 

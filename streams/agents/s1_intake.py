@@ -1,0 +1,229 @@
+"""Depth 1. artifacts.raw, control -> artifacts.admitted, receipts; owns tables nodes, ids and quotas."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from streams.agents.deadletters import dead_letter
+from streams.agents.receipts import Receipts, outcome
+from streams.codec import Undecodable, decoder, encoder
+from streams.domain.artifact import Flaw, Hashes, Limits, find_flaw, hash_artifact
+from streams.domain.identity import MAC_HEADER, is_signed, node_token
+from streams.domain.quota import EMPTY, Used, in_hour, may_enter, retry_after_ms, share_of
+from streams.runtime.stage import Batch, Context, Decided, Record, Rows, Stage
+from streams.secrets import derive
+from streams.tables.ids import IDS, Known
+from streams.tables.ids import key as id_key
+from streams.tables.nodes import NODES, Node
+from streams.tables.quotas import EVERYONE, QUOTAS
+from streams.tables.quotas import key as quota_key
+from streams.units import size_bytes
+
+
+class Candidate(NamedTuple):
+    """A record whose sender is proven. Either an artifact with its hashes, or a flaw."""
+
+    record: Record
+    node_id: str
+    artifact: dict[str, Any] | None
+    hashes: Hashes | None
+    flaw: Flaw | None
+
+
+def stage(context: Context) -> Stage:
+    """Decide for each raw record whether it may enter."""
+    return Stage(context.agent, (NODES, IDS, QUOTAS), _Decider(context).decide)
+
+
+class _Decider:
+    def __init__(self, context: Context) -> None:
+        protocol, intake = context.topology.protocol, context.topology.protocol["intake"]
+        self.context = context
+        self.limits = Limits(size_bytes(protocol["content_max"]), protocol["metadata_max"], size_bytes(protocol["metadata_bytes_max"]))
+        self.node_limit, self.global_limit = int(intake["node_per_hour"]), int(intake["global_per_hour"])
+        self.rejections_to_advise = int(intake["rejections_to_advise"])
+        self.reputation = float(protocol["reputation"]["initial"])
+        self.hash_key = derive(context.secret, "content-hash")
+        self.hash_key_id = derive(context.secret, "content-hash-id")[:4].hex()
+        token_key = derive(context.secret, "node-token")
+        self.token = lru_cache(65536)(lambda node_id, generation: node_token(token_key, node_id, generation))
+        self.decode_artifact, self.decode_control, self.encode = decoder("artifact"), decoder("control"), encoder("admitted")
+
+    def decide(self, rows: Rows, batch: Batch) -> Decided:
+        return self._register(rows, batch) if batch.source == "control" else self._admit(rows, batch)
+
+    # -- control ----------------------------------------------------------
+
+    def _register(self, rows: Rows, batch: Batch) -> Decided:
+        decided = Decided()
+        nodes: dict[bytes, Node] = {}
+        for record in batch.records:
+            try:
+                event = self.decode_control(record.value or b"")
+            except Undecodable as error:
+                decided.count(f"ignored:{error.reason}")
+                continue
+            decided.count(event["kind"])
+            if event["kind"] != "node_registered" or not event["node_id"]:
+                continue
+            key = event["node_id"].encode()
+            now = nodes.get(key) or rows.get_many(NODES, [key])[0]
+            if now is None or event["generation"] >= now.generation:  # an older generation stays revoked
+                nodes[key] = Node(event["principal"] or "", event["generation"], record.timestamp, event["capacity"], tuple(event["capabilities"]))
+        decided.rows = {NODES: nodes}
+        return decided
+
+    # -- artifacts --------------------------------------------------------
+
+    def _admit(self, rows: Rows, batch: Batch) -> Decided:
+        decided = Decided()
+        candidates = self._authenticate(rows, batch, decided)
+        intake = _Intake(self, rows, batch, candidates, decided)
+        for candidate in candidates:
+            intake.take(candidate)
+        intake.finish()
+        return decided
+
+    def _authenticate(self, rows: Rows, batch: Batch, decided: Decided) -> list[Candidate]:
+        """The records whose sender is proven; others are dead letters, and nobody is told: the name on them may be forged."""
+        senders = list({record.key for record in batch.records if record.key})
+        registered = dict(zip(senders, rows.get_many(NODES, senders), strict=True))
+        candidates = []
+        for record in batch.records:
+            key, value = record.key or b"", record.value or b""
+            node = registered.get(key)
+            if node is None:
+                dead_letter(self.context, batch, record, "unknown_node", "no registration of the node in the record's key; icn node register", decided)
+                continue
+            node_id = key.decode()
+            macs = [content for name, content in record.headers if name == MAC_HEADER]
+            if len(macs) != 1 or not is_signed(self.token(node_id, node.generation), key, value, macs[0]):
+                detail = "header icn_mac is missing" if not macs else "header icn_mac does not fit node, record and the node's current token"
+                dead_letter(self.context, batch, record, "bad_signature", detail, decided)
+                continue
+            candidates.append(self._read(record, node_id))
+        return candidates
+
+    def _read(self, record: Record, node_id: str) -> Candidate:
+        try:
+            artifact = self.decode_artifact(record.value or b"")
+        except Undecodable as error:
+            return Candidate(record, node_id, None, None, Flaw(error.reason, str(error)))
+        if artifact["node_id"] != node_id:
+            return Candidate(record, node_id, artifact, None, Flaw("node_mismatch", f'the artifact says node_id "{artifact["node_id"][:80]}", its key and '
+                                                                   f'signature "{node_id}"'))
+        if flaw := find_flaw(artifact, self.limits):
+            return Candidate(record, node_id, artifact, None, flaw)
+        try:
+            return Candidate(record, node_id, artifact, hash_artifact(self.hash_key, artifact), None)
+        except UnicodeEncodeError:  # lone surrogates can't come out of UTF-8; a decoder that lets them through would be a trap
+            return Candidate(record, node_id, artifact, None, Flaw("invalid_utf8", "a string holds lone surrogates"))
+
+
+class _Intake:
+    """The admission of one batch, record by record, over the rows as they were before it."""
+
+    def __init__(self, decider: _Decider, rows: Rows, batch: Batch, candidates: Sequence[Candidate], decided: Decided) -> None:
+        self.decider, self.batch, self.decided = decider, batch, decided
+        self.receipts = Receipts(decider.context, batch)
+        ids = list({id_key(c.node_id, c.artifact["artifact_id"]) for c in candidates if c.artifact is not None and c.flaw is None})
+        self.ids = dict(zip(ids, rows.get_many(IDS, ids), strict=True))
+        counters = [EVERYONE, *{quota_key(c.node_id) for c in candidates}]
+        self.used = {key: used or EMPTY for key, used in zip(counters, rows.get_many(QUOTAS, counters), strict=True)}
+        self.new_ids: dict[bytes, Known] = {}
+        self.changed: set[bytes] = set()
+        self.constrained: dict[str, int] = {}   # node -> retry_after of its last refusal for want of quota
+        self.last_ms: dict[str, int] = {}
+        topology = decider.context.topology
+        self.horizon_ms = topology.horizon_ms
+        self.global_limit = share_of(decider.global_limit, batch.partition, topology.topic("artifacts.raw").partitions)
+
+    def take(self, candidate: Candidate) -> None:
+        record, node_id = candidate.record, candidate.node_id
+        self.last_ms[node_id] = record.timestamp
+        artifact_id = "" if candidate.artifact is None else candidate.artifact["artifact_id"]
+        if candidate.flaw is not None or candidate.hashes is None or candidate.artifact is None:
+            flaw = candidate.flaw or Flaw("not_avro", "")
+            dead_letter(self.decider.context, self.batch, record, flaw.reason, flaw.detail, self.decided)
+            self._tell(candidate, artifact_id, "dead_lettered", flaw.reason, flaw.detail)
+            return
+        key = id_key(node_id, artifact_id)
+        known = self.ids[key]
+        if known is not None and record.timestamp - known.raw_ms <= self.horizon_ms:
+            if known.content_hash == candidate.hashes.content:
+                self.decided.count("resent")
+                self._tell(candidate, artifact_id, "resent", None, f"admitted before, as offset {known.raw_offset}")
+            else:
+                self._refuse(candidate, artifact_id, "id_reused",
+                             f"this artifact_id was admitted at offset {known.raw_offset} with other content; a new artifact needs a new id")
+            return
+        node, everyone = self._counter(quota_key(node_id), record), self._counter(EVERYONE, record)
+        if not may_enter(node, everyone, self.decider.node_limit, self.global_limit):
+            wait = retry_after_ms(record.timestamp)
+            self.constrained[node_id] = wait
+            self._refuse(candidate, artifact_id, "quota_exceeded", self._limit_words(node, wait))
+            return
+        self._use(quota_key(node_id), node._replace(admitted=node.admitted + 1))
+        self._use(EVERYONE, everyone._replace(admitted=everyone.admitted + 1))
+        self.ids[key] = self.new_ids[key] = Known(candidate.hashes.content, record.offset, record.timestamp)
+        self.decided.count("admitted")
+        self._send(candidate, node, everyone)
+        self._tell(candidate, artifact_id, "admitted", None, None)
+
+    def _send(self, candidate: Candidate, node: Used, everyone: Used) -> None:
+        artifact, hashes, record, decider = candidate.artifact, candidate.hashes, candidate.record, self.decider
+        assert artifact is not None and hashes is not None
+        facts = {
+            "dedup_hash": hashes.dedup, "source_digest": hashes.source, "confidence": artifact["confidence"],
+            "threat_level": artifact["threat_level"], "opportunity_value": artifact["opportunity_value"],
+            "effective_reputation": decider.reputation, "rule": decider.context.rule, "raw_ms": record.timestamp,
+            "artifact_id": artifact["artifact_id"], "node_id": candidate.node_id, "content_type": artifact["content_type"],
+            "hash_key_id": decider.hash_key_id, "simulated": artifact["simulated"], "raw_partition": self.batch.partition,
+            "raw_offset": record.offset, "reputation_revision": 0, "node_hour_used": node.admitted, "global_hour_used": everyone.admitted,
+        }
+        self.decided.send("artifacts.admitted", {"key": hashes.content, "value": decider.encode({"facts": facts, "artifact": record.value})})
+
+    def _counter(self, key: bytes, record: Record) -> Used:
+        return in_hour(self.used[key], record.timestamp)
+
+    def _use(self, key: bytes, used: Used) -> None:
+        self.used[key] = used
+        self.changed.add(key)
+
+    def _refuse(self, candidate: Candidate, artifact_id: str, reason: str, detail: str) -> None:
+        self.decided.count("rejected")
+        self.decided.count(f"rejected:{reason}")
+        self._tell(candidate, artifact_id, "rejected", reason, detail)
+
+    def _tell(self, candidate: Candidate, artifact_id: str, kind: str, reason: str | None, detail: str | None) -> None:
+        node_id = candidate.node_id
+        if kind in ("rejected", "dead_lettered"):
+            key = quota_key(node_id)
+            used = self._counter(key, candidate.record)
+            self._use(key, used._replace(refused=used.refused + 1))
+        self.receipts.add(node_id.encode(), outcome(artifact_id.encode(), kind, candidate.record.offset, reason, detail))
+
+    def _limit_words(self, node: Used, wait: int) -> str:
+        own = self.decider.node_limit and node.admitted >= self.decider.node_limit
+        what = f"{node.admitted} artifacts of this node were admitted in this hour, the limit" if own else \
+            f"the network admitted {self.global_limit} artifacts in this hour, this partition's share of the limit"
+        return f"{what}; retry in {wait // 1000} s"
+
+    def finish(self) -> None:
+        self.decided.rows = {IDS: self.new_ids, QUOTAS: {key: self.used[key] for key in sorted(self.changed)}}
+        self.receipts.send(self.decided, {node_id.encode(): self._about(node_id) for node_id in self.last_ms})
+
+    def _about(self, node_id: str) -> dict[str, Any]:
+        used = in_hour(self.used[quota_key(node_id)], self.last_ms[node_id])
+        limit = self.decider.node_limit
+        suggestions = []
+        if used.refused > self.decider.rejections_to_advise:
+            suggestions.append("reduce collection frequency")
+        if node_id in self.constrained:
+            suggestions.append("focus on higher-priority targets")
+        return {
+            "status": "constrained" if node_id in self.constrained else "normal", "suggestions": suggestions,
+            "retry_after_ms": self.constrained.get(node_id), "quota_left": max(0, limit - used.admitted) if limit else None,
+        }

@@ -1,0 +1,81 @@
+"""Reading topics from outside the stages: to their end as of now, then stop."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+
+from streams.errors import BrokerError
+from streams.settings import Settings
+
+CHUNK = 10_000
+
+
+def ends(consumer: Consumer, topic: str) -> dict[int, tuple[int, int]]:
+    """partition -> (first offset, end) as a reader of committed records sees it. Raises BrokerError."""
+    try:
+        about = consumer.list_topics(topic, timeout=10).topics[topic]
+        if about.error is not None:
+            raise BrokerError(f'topic "{topic}": {about.error.str()}', "icn topics plan")
+        return {p: consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=10) for p in about.partitions}
+    except KafkaException as error:
+        raise BrokerError(f"{topic}: {error.args[0].str()}", "is the broker running? icn broker status") from error
+
+
+def fold(settings: Settings, topic: str, partition: int | None = None, last: int | None = None, since_ms: int | None = None,
+         start: Mapping[int, int] | None = None, until: Mapping[int, int] | None = None,
+         progress: Callable[[int, int], None] | None = None) -> Iterator[Any]:
+    """Every committed record up to the end as of the call; within a partition in order, between partitions not.
+
+    partition: only this one. last: only the last so many offsets of each. since_ms: from this broker time on. start, until: offsets by
+    partition, `until` excluded. progress: called with (read, total) offsets now and then. Yields librdkafka messages. Raises BrokerError.
+    """
+    consumer = Consumer(settings.librdkafka_reader())
+    try:
+        bounds = {p: b for p, b in ends(consumer, topic).items() if partition is None or p == partition}
+        if since_ms is not None:
+            for at in consumer.offsets_for_times([TopicPartition(topic, p, since_ms) for p in bounds], timeout=10):
+                low, high = bounds[at.partition]
+                bounds[at.partition] = (max(low, at.offset) if at.offset >= 0 else high, high)
+        if last is not None:
+            bounds = {p: (max(low, high - last), high) for p, (low, high) in bounds.items()}
+        if start is not None:
+            bounds = {p: (max(low, start.get(p, low)), high) for p, (low, high) in bounds.items()}
+        if until is not None:
+            bounds = {p: (low, min(high, until.get(p, high))) for p, (low, high) in bounds.items()}
+        yield from _read(consumer, topic, {p: b for p, b in bounds.items() if b[1] > b[0]}, progress)
+    finally:
+        consumer.close()
+
+
+def _read(consumer: Consumer, topic: str, bounds: dict[int, tuple[int, int]], progress: Callable[[int, int], None] | None) -> Iterator[Any]:
+    if not bounds:
+        return
+    consumer.assign([TopicPartition(topic, p, low) for p, (low, _) in bounds.items()])
+    total = sum(high - low for low, high in bounds.values())
+    at = {p: low for p, (low, _) in bounds.items()}
+    open_ = set(bounds)
+    silent_since = time.monotonic()
+    while open_:
+        messages = consumer.consume(CHUNK, 0.2)
+        if messages:
+            silent_since = time.monotonic()
+        elif time.monotonic() - silent_since > 30:
+            raise BrokerError(f"{topic}: nothing came for 30 s, at {at}, wanted {bounds}", "is the broker running? icn broker status")
+        for message in messages:
+            partition, error = message.partition(), message.error()
+            if error is None:
+                if message.offset() < bounds[partition][1]:
+                    yield message
+                at[partition] = message.offset() + 1
+            elif error.code() == KafkaError._PARTITION_EOF:
+                at[partition] = bounds[partition][1]
+            elif not error.retriable():
+                raise BrokerError(f"{topic}/{partition}: {error.str()}")
+            if at[partition] >= bounds[partition][1]:
+                open_.discard(partition)
+        if progress is not None:
+            progress(sum(at[p] - bounds[p][0] for p in bounds), total)

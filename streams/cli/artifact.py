@@ -1,0 +1,60 @@
+"""`icn artifact`: the life of one artifact."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+
+from streams.cli.show import clip, json_option, network, print_json, say, table, when
+
+
+@click.group()
+def artifact() -> None:
+    """Look at one artifact."""
+
+
+@artifact.command()
+@click.argument("wanted", metavar="ID|HASH")
+@json_option
+def show(wanted: str, as_json: bool) -> None:
+    """Show its whole life with coordinates: sent, admitted, decided, receipts, sightings, scores. Exit code 1 if it is unknown.
+
+    \b
+    Example:
+      icn artifact show 01a20a73-a527-7893-b6eb-7dbf6b42db83
+    """
+    from streams.watch.records import life
+
+    topology, settings = network()
+    steps = life(topology, settings, wanted, say)
+    for step in steps:
+        step["event"].pop("artifact", None)  # the original bytes are the first step's event
+    if as_json:
+        print_json({"wanted": wanted, "steps": steps})
+    elif steps:
+        table(("time", "step", "what", "at"), [(when(s["time_ms"]), s["step"], _words(s), s["at"]) for s in steps])
+    else:
+        click.echo(f"nothing known of {wanted}; icn receipts --node NODE shows what was rejected")
+    sys.exit(0 if steps else 1)
+
+
+def _words(step: dict[str, Any]) -> str:
+    event = step["event"]
+    if step["step"] == "sent":
+        return f"by {event['node_id']}, confidence {event['confidence']:g}: {clip(event['content'], 60)}"
+    if step["step"] == "admitted":
+        facts = event["facts"]
+        return f"reputation revision {facts['reputation_revision']} ({facts['effective_reputation']:g}), {facts['node_hour_used']} used of the node's hour"
+    if step["step"] == "decided":
+        facts = event["facts"]
+        link = event["corroborates"]
+        about = f", corroborates {link['artifact_id']}{' independently' if link['independent'] else ''}" if link else ""
+        return f"{event['decision']} by {facts['node_id']}: version {event['version']}, sighting {event['sightings']} of {event['canonical_id']}{about}"
+    if step["step"] == "receipt":
+        return f"{event['stage']} to {event['node_id']}: " + ", ".join(o["outcome"] + (f" ({o['reason']})" if o["reason"] else "") for o in event["outcomes"])
+    if step["step"] == "linked":
+        return f"near duplicate of {event['near_duplicate_of']}, similarity {event['similarity']:.3f} ({event['method']})"
+    return (f"score {event['score']:.4f} = ({event['threat_term']:g} + {event['opportunity_term']:g} + {event['confidence_term']:g}) "
+            f"× {event['effective_reputation']:g} × {event['decay']:.3f}")

@@ -1,0 +1,85 @@
+"""`icn broker`: a real Apache Kafka as a local process."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from typing import Any
+
+import click
+
+from streams.cli.show import json_option, network, print_json, say
+
+
+def _local(nodes: int = 1) -> Any:
+    from streams.broker.local import LocalBroker
+
+    _, settings = network()
+    return LocalBroker(settings.state, nodes)
+
+
+@click.group()
+def broker() -> None:
+    """Run a real Apache Kafka here, for a machine that has only Python."""
+
+
+@broker.command()
+@click.option("--port", default=0, help="Port to listen on (default: a free one, kept with the data).")
+@click.option("--nodes", default=1, type=click.IntRange(1, 5), show_default=True, help="Brokers in the cluster.")
+def start(port: int, nodes: int) -> None:
+    """Start it and return when it answers; go on where it was if there is data.
+
+    \b
+    Example:
+      icn broker start --port 9092
+    """
+    click.echo(_local(nodes).start(port, say=say))
+
+
+@broker.command()
+def stop() -> None:
+    """Stop it cleanly.
+
+    \b
+    Example:
+      icn broker stop
+    """
+    stopped = _local(5).stop()
+    click.echo("stopped" if stopped else "was not running")
+
+
+@broker.command()
+@json_option
+def status(as_json: bool) -> None:
+    """Say whether it runs, and where. Exit code 1 if it doesn't.
+
+    \b
+    Example:
+      icn broker status
+    """
+    local = _local()
+    pid = local.pid()
+    about = {"running": pid is not None, "bootstrap": local.bootstrap if pid else None, "pid": pid, "data": str(local.folder)}
+    if as_json:
+        print_json(about)
+    else:
+        click.echo(f"running at {about['bootstrap']} (pid {pid}), data in {local.folder}" if pid else f"not running; data in {local.folder}")
+    sys.exit(0 if pid else 1)
+
+
+@broker.command()
+@click.option("--yes", is_flag=True, help="Don't ask.")
+def wipe(yes: bool) -> None:
+    """Stop it and delete its data: every event of the local deployment.
+
+    \b
+    Example:
+      icn broker wipe --yes
+    """
+    local = _local(5)
+    if not yes:
+        click.confirm(f"delete {local.folder}?", abort=True)
+    local.stop()
+    shutil.rmtree(local.folder, ignore_errors=True)
+    shutil.rmtree(local.folder.parent / "workers", ignore_errors=True)  # tables of a log that is gone
+    click.echo("wiped")

@@ -1,0 +1,371 @@
+"""A node: submits artifacts and learns what became of each.
+
+Two threads: the sender (outbox -> Kafka) and the receipts reader (Kafka -> futures). An artifact is in the outbox, fsynced, before it is
+sent, and leaves it with its receipt. What finds no receipt is sent again, same id and bytes: intake knows it and sends the receipt again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import queue
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+
+from streams.codec import decoder, encoder
+from streams.domain.artifact import Limits
+from streams.domain.identity import MAC_HEADER, sign
+from streams.errors import BrokerError, ContractError, IcnError
+from streams.sdk.artifacts import make_artifact
+from streams.sdk.outbox import Entry, Outbox
+from streams.sdk.partition import partition_of
+from streams.sdk.trace import headers_of
+from streams.settings import Settings, read_settings
+from streams.topology import MESSAGE_MAX_BYTES, Topology, load
+from streams.units import size_bytes
+
+log = logging.getLogger("icn.sdk")
+
+BATCH = 1000                # artifacts per fsync of the outbox
+PENDING_MAX = 20_000        # submit() waits while more are without a decision
+RESEND_AFTER_S = 30.0       # without any receipt; doubles each time, up to
+RESEND_AFTER_MAX_S = 600.0
+RESENT_GRACE_S = 10.0       # "admitted before": how long to wait for the word of s2, which may have come long ago
+RECORD_OVERHEAD = 1024      # key and headers
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What became of an artifact."""
+
+    artifact_id: str
+    outcome: str                        # unique, upgraded, duplicate; rejected, dead_lettered; resent: admitted in an earlier life
+    reason: str | None = None           # of a refusal: quota_exceeded, id_reused, …
+    detail: str | None = None           # the same as a sentence
+    canonical_id: str | None = None     # first sighting of the same content from the same source
+    version: int | None = None          # of the canonical artifact, after this sighting
+    retry_after_ms: int | None = None   # of quota_exceeded
+    quota_left: int | None = None       # this hour, as of the receipt
+    suggestions: tuple[str, ...] = ()
+
+    @property
+    def accepted(self) -> bool:
+        """Whether it is in the stream."""
+        return self.outcome in ("unique", "upgraded", "duplicate", "resent")
+
+
+class Submission(Future[Decision]):
+    """A future that resolves to the Decision. `artifact_id` is known at once; `stored` is set when the artifact can't be lost any more."""
+
+    def __init__(self, artifact_id: str, record: bytes) -> None:
+        super().__init__()
+        self.artifact_id = artifact_id
+        self.record = record
+        self.stored = threading.Event()
+        self.admitted = False
+        self.attempts = 0
+        self.due = 0.0          # monotonic: when to send (again)
+        self.quota_left: int | None = None
+
+
+class Node:
+    """One collecting node. Use as a context manager: leaving it waits for all decisions (see `flush`).
+
+    node_id: as registered. token: 64 hex, as `icn node register` printed it; default: from the state folder. broker: host:port,….
+    on_quota: "resolve" gives the caller a rejected Decision with retry_after_ms; "wait" keeps the artifact and tries again then.
+    Raises IcnError (no token, no broker, outbox in use).
+    """
+
+    def __init__(self, node_id: str, *, broker: str | None = None, token: str | None = None, state: str | Path | None = None,
+                 topology: Topology | None = None, on_quota: str = "resolve", resend_after_s: float = RESEND_AFTER_S) -> None:
+        self.node_id = node_id
+        self.topology = topology or load()
+        self.settings: Settings = read_settings(self.topology, brokers=broker, state=None if state is None else str(state))
+        self.settings.require_brokers()
+        self.on_quota, self.resend_after_s = on_quota, resend_after_s
+        protocol = self.topology.protocol
+        self._limits = Limits(size_bytes(protocol["content_max"]), protocol["metadata_max"], size_bytes(protocol["metadata_bytes_max"]))
+        self._token = _token(self.settings, node_id, token)
+        self._key = node_id.encode()
+        self._encode, self._decode = encoder("artifact"), decoder("receipt")
+        self._raw, self._receipts = self.topology.topic("artifacts.raw").name, self.topology.topic("receipts").name
+        self._outbox = Outbox(self.settings.state / "outbox", node_id)
+        try:
+            self._open()
+        except BaseException:
+            self._outbox.close()
+            raise
+
+    def _open(self) -> None:
+        self._lock = threading.Lock()
+        self._pending: dict[str, Submission] = {}
+        self._room = threading.Semaphore(PENDING_MAX)
+        self._inbox: queue.Queue[Submission] = queue.Queue()
+        self._finished: queue.Queue[str] = queue.Queue()
+        self._closing = threading.Event()
+        self._failure: BaseException | None = None
+        self.quota_left: int | None = None
+        self.status = "normal"
+        self._producer = Producer(self.settings.librdkafka_producer(**{
+            "client.id": f"icn-node-{self.node_id}", "delivery.timeout.ms": 120_000, "message.max.bytes": MESSAGE_MAX_BYTES}))
+        self._consumer = Consumer(self.settings.librdkafka_reader(**{"client.id": f"icn-node-{self.node_id}", "enable.partition.eof": False}))
+        partition, end = self._find_receipts()
+        left_over = self._outbox.entries()
+        start = min((entry.receipts_from for entry in left_over), default=end)
+        self._position = end
+        self._consumer.assign([TopicPartition(self._receipts, partition, start)])
+        self.recovered = [Submission(entry.artifact_id, entry.record) for entry in left_over]
+        for submission in self.recovered:
+            submission.stored.set()
+            self._pending[submission.artifact_id] = submission
+            self._room.acquire(blocking=False)
+        self._threads = [threading.Thread(target=self._guard, args=(work,), daemon=True, name=f"icn-{self.node_id}-{work.__name__}")
+                         for work in (self._send, self._listen)]
+        for thread in self._threads:
+            thread.start()
+
+    def _find_receipts(self) -> tuple[int, int]:
+        """(the partition that has our receipts, its end)."""
+        try:
+            about = self._consumer.list_topics(self._receipts, timeout=15).topics[self._receipts]
+            if about.error is not None:
+                raise ContractError(f'topic "{self._receipts}" is missing on {self.settings.brokers}', "icn topics apply, or icn up")
+            partition = partition_of(self._key, len(about.partitions))
+            return partition, self._consumer.get_watermark_offsets(TopicPartition(self._receipts, partition), timeout=15)[1]
+        except KafkaException as error:
+            raise BrokerError(f"{self.settings.brokers}: {error.args[0].str()}", "is the broker running? icn broker status") from error
+
+    # -- for the author ---------------------------------------------------
+
+    def submit(self, content: str, **fields: Any) -> Submission:
+        """Send one artifact; returns at once with a future. Fields and defaults: SPEC §2, streams/sdk/artifacts.py.
+
+        Raises ArtifactError for what the network would reject: field, value, range.
+        """
+        return self._submit(make_artifact(self.node_id, {"content": content, **fields}, self._limits))
+
+    def submit_many(self, artifacts: Iterable[Mapping[str, Any]]) -> list[Submission]:
+        """The same for many. All are checked before the first is sent."""
+        made = [make_artifact(self.node_id, fields, self._limits) for fields in artifacts]
+        return [self._submit(artifact) for artifact in made]
+
+    def flush(self, timeout_s: float | None = None) -> int:
+        """Wait until everything has its decision; returns how many have not after `timeout_s` (they stay in the outbox)."""
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        while self._pending and (deadline is None or time.monotonic() < deadline):
+            self._raise_failure()
+            time.sleep(0.01)
+        return len(self._pending)
+
+    def close(self, timeout_s: float | None = 30) -> int:
+        """Flush, stop; returns how many are left in the outbox, to be sent by the next Node of this id."""
+        try:
+            left = self.flush(timeout_s)
+        finally:
+            self._closing.set()
+            for thread in self._threads:
+                thread.join(10)
+            self._remove_finished()
+            self._producer.flush(5)
+            self._consumer.close()
+            self._outbox.close()
+        return left
+
+    def __enter__(self) -> Node:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close(30 if error is None else 1)
+
+    # -- sending ----------------------------------------------------------
+
+    def _submit(self, artifact: dict[str, Any]) -> Submission:
+        self._raise_failure()
+        record = self._encode(artifact)
+        if len(record) + len(self._key) + RECORD_OVERHEAD > MESSAGE_MAX_BYTES:
+            from streams.errors import ArtifactError
+
+            raise ArtifactError(f"the artifact is {len(record)} bytes on the wire; at most {MESSAGE_MAX_BYTES - RECORD_OVERHEAD - len(self._key)}",
+                                "send less metadata or a shorter source")
+        submission = Submission(artifact["artifact_id"], record)
+        with self._lock:
+            if (earlier := self._pending.get(submission.artifact_id)) is not None:
+                if earlier.record == record:
+                    return earlier
+                raise IcnError(f"artifact_id {submission.artifact_id} is under way with other content", "a new artifact needs a new id")
+        while not self._room.acquire(timeout=1):
+            self._raise_failure()
+        with self._lock:
+            self._pending[submission.artifact_id] = submission
+        self._inbox.put(submission)
+        return submission
+
+    def _guard(self, work: Any) -> None:
+        try:
+            work()
+        except BaseException as error:
+            self._failure = error
+            log.error("node %s: %s", self.node_id, error)
+            with self._lock:
+                pending, self._pending = list(self._pending.values()), {}
+            for submission in pending:
+                if not submission.done():
+                    submission.set_exception(error)
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+
+    def _send(self) -> None:
+        for submission in self.recovered:
+            self._produce(submission)
+        look_at = time.monotonic()
+        while not self._closing.is_set():
+            batch = self._take()
+            if batch:
+                self._outbox.add(Entry(s.artifact_id, s.record, self._position) for s in batch)
+                for submission in batch:
+                    submission.stored.set()
+                    self._produce(submission)
+            self._producer.poll(0)
+            self._remove_finished()
+            if time.monotonic() >= look_at:
+                look_at = time.monotonic() + 0.5
+                self._send_again()
+
+    def _take(self) -> list[Submission]:
+        try:
+            batch = [self._inbox.get(timeout=0.02)]
+        except queue.Empty:
+            return []
+        while len(batch) < BATCH:
+            try:
+                batch.append(self._inbox.get_nowait())
+            except queue.Empty:
+                break
+        return batch
+
+    def _produce(self, submission: Submission) -> None:
+        submission.attempts += 1
+        pause = min(self.resend_after_s * 2 ** (submission.attempts - 1), RESEND_AFTER_MAX_S)
+        submission.due = time.monotonic() + pause
+        headers = headers_of(self.topology.deployment, self.node_id, submission.artifact_id)
+        headers.append((MAC_HEADER, sign(self._token, self._key, submission.record)))
+        while True:
+            try:
+                self._producer.produce(self._raw, submission.record, self._key, headers=headers, on_delivery=self._delivered(submission))
+                return
+            except BufferError:
+                self._producer.poll(0.1)
+
+    def _delivered(self, submission: Submission) -> Any:
+        def report(error: Any, message: Any) -> None:
+            if error is not None:  # it may have been written all the same: the id makes sending it again harmless
+                submission.due = time.monotonic() + 1
+        return report
+
+    def _send_again(self) -> None:
+        now = time.monotonic()
+        with self._lock:
+            late = [s for s in self._pending.values() if s.attempts and s.due <= now]
+        for submission in late:
+            if submission.admitted:
+                # intake has it from an earlier life and its decision was told then, before our outbox knew of it
+                self._resolve(submission, Decision(submission.artifact_id, "resent", quota_left=submission.quota_left))
+            else:
+                self._produce(submission)
+
+    def _remove_finished(self) -> None:
+        finished = []
+        while True:
+            try:
+                finished.append(self._finished.get_nowait())
+            except queue.Empty:
+                break
+        if finished:
+            self._outbox.remove(finished)
+
+    # -- receipts ---------------------------------------------------------
+
+    def _listen(self) -> None:
+        while not self._closing.is_set():
+            for message in self._consumer.consume(500, 0.1):
+                if message.error() is not None:
+                    continue  # librdkafka goes on by itself once the broker is back
+                self._position = max(self._position, message.offset() + 1)
+                if message.key() == self._key:
+                    self._read(self._decode(message.value()))
+
+    def _read(self, receipt: dict[str, Any]) -> None:
+        if receipt["stage"] == "s1_intake":
+            self.quota_left, self.status = receipt["quota_left"], receipt["status"]
+        for told in receipt["outcomes"]:
+            submission = self._pending.get(told["artifact_id"])
+            if submission is None:
+                continue
+            outcome = told["outcome"]
+            if outcome == "admitted":
+                submission.admitted, submission.due, submission.quota_left = True, float("inf"), receipt["quota_left"]
+            elif outcome == "resent":
+                if not submission.admitted:
+                    submission.admitted, submission.due, submission.quota_left = True, time.monotonic() + RESENT_GRACE_S, receipt["quota_left"]
+            elif told["reason"] == "quota_exceeded" and self.on_quota == "wait":
+                submission.due = time.monotonic() + (receipt["retry_after_ms"] or 1000) / 1000 + 0.5
+            else:
+                self._resolve(submission, Decision(
+                    submission.artifact_id, outcome, told["reason"], told["detail"], told["canonical_id"], told["version"],
+                    receipt["retry_after_ms"] if told["reason"] == "quota_exceeded" else None,
+                    submission.quota_left if receipt["quota_left"] is None else receipt["quota_left"], tuple(receipt["suggestions"])))
+
+    def _resolve(self, submission: Submission, decision: Decision) -> None:
+        with self._lock:
+            if self._pending.pop(submission.artifact_id, None) is None:
+                return
+        self._finished.put(submission.artifact_id)
+        self._room.release()
+        if not submission.done():  # the author may have cancelled it
+            submission.set_result(decision)
+
+
+class AsyncNode:
+    """The same for asyncio: `decision = await node.submit(content=…)`."""
+
+    def __init__(self, node_id: str, **options: Any) -> None:
+        self._node_id, self._options = node_id, options
+        self.node: Node
+
+    async def __aenter__(self) -> AsyncNode:
+        self.node = await asyncio.to_thread(Node, self._node_id, **self._options)
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        await asyncio.to_thread(self.node.close, 30 if error is None else 1)
+
+    async def submit(self, content: str, **fields: Any) -> Decision:
+        """Send one artifact and wait for its decision. Several at a time: asyncio.gather."""
+        submission = await asyncio.to_thread(self.node.submit, content, **fields)
+        return await asyncio.wrap_future(submission)
+
+
+def _token(settings: Settings, node_id: str, given: str | None) -> bytes:
+    if given is not None:
+        try:
+            return bytes.fromhex(given)
+        except ValueError as error:
+            raise IcnError("the token is not hex", "icn node register prints 64 hex digits") from error
+    path = settings.state / "nodes" / f"{node_id}.json"
+    try:
+        return bytes.fromhex(json.loads(path.read_text())["token"])
+    except FileNotFoundError as error:
+        raise IcnError(f'no token for node "{node_id}": {path} is missing', f"icn node register {node_id} --principal NAME, or give token=") from error
+    except (ValueError, KeyError) as error:
+        raise IcnError(f"{path} is damaged: {error}", f"icn node register {node_id} --rotate --principal NAME") from error

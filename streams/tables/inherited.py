@@ -1,0 +1,14 @@
+"""inherited (s4): canonical_id -> the earliest first_seen a link has given it, in ms (8, big-endian). Folded from links.
+
+Apart from scores because a link may come before the artifact it is about.
+"""
+
+from __future__ import annotations
+
+import struct
+
+from streams.runtime.stage import Table
+
+_LAYOUT = struct.Struct(">q")
+
+INHERITED: Table[int] = Table("inherited", b"\x02", _LAYOUT.pack, lambda data: int(_LAYOUT.unpack(data)[0]))

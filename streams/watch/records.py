@@ -1,0 +1,76 @@
+"""Single records by their coordinates, and the life of one artifact from topic to topic."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from streams.broker.topics import fold
+from streams.codec import Undecodable, decoder
+from streams.settings import Settings
+from streams.topology import Topology
+
+WIDEN_MS = (600_000, 86_400_000, None)  # how far before the id's time to start: ten minutes, a day, the beginning
+
+
+def record_at(settings: Settings, topic: str, partition: int, offset: int) -> Any | None:
+    """The record at these coordinates, None if it is gone."""
+    return next(iter(fold(settings, topic, partition, start={partition: offset}, until={partition: offset + 1})), None)
+
+
+def time_of(artifact_id: str) -> int | None:
+    """Milliseconds in a UUIDv7, None for other ids."""
+    try:
+        number = uuid.UUID(artifact_id.split("_v")[0])
+    except ValueError:
+        return None
+    return number.int >> 80 if number.version == 7 else None
+
+
+def life(topology: Topology, settings: Settings, wanted: str, progress: Callable[[str], None]) -> list[dict[str, Any]]:
+    """Every event about an artifact, in the order of the stages: [{step, at, time_ms, event}]. Empty if nothing is known.
+
+    wanted: an artifact_id (any version), or a content hash [64 hex]. Topics are read from the time in the id on, then wider.
+    """
+    by_hash = bytes.fromhex(wanted) if len(wanted) == 64 and set(wanted) <= set("0123456789abcdef") else None
+    base = wanted.split("_v")[0]
+    since = time_of(base)
+    for before in WIDEN_MS if since is not None else (None,):
+        start = None if since is None or before is None else max(0, since - before)
+        progress(f"reading topics {'from the beginning' if start is None else 'from the time in the id'} …")
+        steps = _steps(topology, settings, base, by_hash, start)
+        if any(step["step"] != "sent" for step in steps) or start is None:
+            return steps
+    return []
+
+
+def _steps(topology: Topology, settings: Settings, base: str, by_hash: bytes | None, since_ms: int | None) -> list[dict[str, Any]]:
+    decoded = _found(topology, settings, "artifacts.decided", "decided", since_ms, lambda m, e: (
+        m.key() == by_hash if by_hash is not None else base in (e["facts"]["artifact_id"], e["canonical_id"])))
+    ids = {e["facts"]["artifact_id"] for _, e in decoded} | {e["canonical_id"] for _, e in decoded} | ({base} if by_hash is None else set())
+    admitted = _found(topology, settings, "artifacts.admitted", "admitted", since_ms, lambda m, e: e["facts"]["artifact_id"] in ids)
+    raw = _found(topology, settings, "artifacts.raw", "artifact", since_ms, lambda m, e: e["artifact_id"] in ids)
+    receipts = [(m, {**e, "outcomes": kept}) for m, e in _found(topology, settings, "receipts", "receipt", since_ms, lambda m, e: True)
+                if (kept := [o for o in e["outcomes"] if o["artifact_id"] in ids])]
+    priorities = _found(topology, settings, "priorities", "priority", since_ms, lambda m, e: e["canonical_id"] in ids)
+    links = _found(topology, settings, "links", "link", since_ms, lambda m, e: bool({e["artifact_id"], e["near_duplicate_of"]} & ids))
+    parts = (("sent", raw), ("admitted", admitted), ("decided", decoded), ("receipt", receipts), ("linked", links), ("scored", priorities))
+    return [{"step": step, "at": f"{m.topic()}/{m.partition()}/{m.offset()}", "time_ms": m.timestamp()[1], "event": e} for step, found in parts
+            for m, e in sorted(found, key=lambda pair: (pair[0].timestamp()[1], pair[0].offset()))]
+
+
+def _found(topology: Topology, settings: Settings, alias: str, schema: str, since_ms: int | None,
+           matches: Callable[[Any, Mapping[str, Any]], bool]) -> list[tuple[Any, dict[str, Any]]]:
+    decode = decoder(schema)
+    found = []
+    for message in fold(settings, topology.topic(alias).name, since_ms=since_ms):
+        try:
+            event = decode(message.value())
+        except Undecodable:
+            continue
+        if matches(message, event):
+            found.append((message, event))
+    return found
+
+
