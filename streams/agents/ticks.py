@@ -14,6 +14,7 @@ from types import FrameType
 
 from confluent_kafka import Consumer, Producer, TopicPartition
 
+from streams.broker.topics import watermarks
 from streams.codec import Undecodable, decoder, encoder
 from streams.domain.ticks import due
 from streams.runtime.worker import hold_on_to_lifeline, setup_logging
@@ -32,7 +33,7 @@ def last_slot(topology: Topology, settings: Settings) -> int | None:
     consumer = Consumer(settings.librdkafka_reader())
     try:
         at = TopicPartition(topology.topic("control").name, 0)
-        low, high = consumer.get_watermark_offsets(at, timeout=30)
+        low, high = watermarks(consumer, at.topic, 0)
         if high == low:
             return None
         at.offset = max(low, high - LOOK_BACK)

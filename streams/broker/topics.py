@@ -14,13 +14,31 @@ from streams.settings import Settings
 CHUNK = 10_000
 
 
+def watermarks(consumer: Consumer, topic: str, partition: int, timeout_s: float = 30) -> tuple[int, int]:
+    """(first offset, end) as a reader of committed records sees it; waits for a leader. Raises KafkaException."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        try:
+            low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=timeout_s)
+            return low, high
+        except KafkaException as error:
+            # a new or moving partition has no leader for a moment
+            if error.args[0].code() not in _LEADERLESS or time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+
+
+_LEADERLESS = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE, KafkaError.UNKNOWN_TOPIC_OR_PART,
+               KafkaError._UNKNOWN_PARTITION, KafkaError._UNKNOWN_TOPIC)
+
+
 def ends(consumer: Consumer, topic: str) -> dict[int, tuple[int, int]]:
     """partition -> (first offset, end) as a reader of committed records sees it. Raises BrokerError."""
     try:
         about = consumer.list_topics(topic, timeout=10).topics[topic]
         if about.error is not None:
             raise BrokerError(f'topic "{topic}": {about.error.str()}', "icn topics plan")
-        return {p: consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=10) for p in about.partitions}
+        return {p: watermarks(consumer, topic, p, 10) for p in about.partitions}
     except KafkaException as error:
         raise BrokerError(f"{topic}: {error.args[0].str()}", "is the broker running? icn broker status") from error
 

@@ -12,9 +12,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer
 
 from streams.broker.admin import CHANGELOG_CONFIG, Existing
+from streams.broker.topics import watermarks
 from streams.errors import Fatal
 from streams.runtime.checkpoint import Checkpoint
 from streams.runtime.stage import Batch, Record, Stage
@@ -74,46 +75,46 @@ class Runner:
         self.release()
         self.positions, self.first_until = {}, {}
         started = time.monotonic()
-        for partition in sorted(partitions):
-            if self._abandoned.is_set() or not self._acquire_one(partition):
-                self.release()
-                return False
+        reader = Consumer(self.settings.librdkafka_reader())
+        try:
+            for partition in sorted(partitions):
+                if self._abandoned.is_set() or not self._acquire_one(partition, reader):
+                    self.release()
+                    return False
+        finally:
+            reader.close()
         if self.owned:
             log.info("%s: owns partitions %s, restored %d rows in %.1f s", self.stage.agent.name, sorted(self.owned), self.restored_rows,
                      time.monotonic() - started)
         return True
 
-    def _acquire_one(self, partition: int) -> bool:
+    def _acquire_one(self, partition: int, reader: Consumer) -> bool:
         agent = self.stage.agent
         checkpoint = Checkpoint(self.stage, partition, self.topology, self.settings, self.changelog.id, self.rule)
         checkpoint.fence()
         stale_after_ms = int(CHANGELOG_CONFIG["delete.retention.ms"]) // 2
         store = open_store(self.folder / agent.name / str(partition), self.changelog.id, stale_after_ms)
         self.owned[partition] = Owned(store, checkpoint)
-        rows = restore(store, self.settings.librdkafka_reader(), agent.changelog, self.changelog.id, partition, self._abandoned.is_set)
+        rows = restore(store, reader, agent.changelog, self.changelog.id, partition, self._abandoned.is_set)
         if rows is None:
             return False
         self.restored_rows += rows
-        self._find_positions(partition, store.marker.applied)
+        self._find_positions(partition, store.marker.applied, reader)
         return True
 
-    def _find_positions(self, partition: int, applied: Mapping[str, int]) -> None:
-        consumer = Consumer(self.settings.librdkafka_reader())
-        try:
-            for alias in self.stage.agent.reads:
-                low, high = consumer.get_watermark_offsets(TopicPartition(self.topology.topics[alias].name, partition), timeout=30)
-                position = max(applied.get(alias, -1) + 1, low)
-                if alias in applied and low > applied[alias] + 1:
-                    log.error("%s: %s/%d: offsets %d..%d were removed by retention before this stage read them",
-                              self.stage.agent.name, alias, partition, applied[alias] + 1, low - 1)
-                if position > high:
-                    raise Fatal(f"{alias}/{partition} ends at {high}, but this stage has read it to {position}: the topic was cut or "
-                                "re-created. icn rebuild starts afresh")
-                self.positions[alias, partition] = position
-                if alias in self.stage.agent.first:
-                    self.first_until[alias, partition] = high
-        finally:
-            consumer.close()
+    def _find_positions(self, partition: int, applied: Mapping[str, int], reader: Consumer) -> None:
+        for alias in self.stage.agent.reads:
+            low, high = watermarks(reader, self.topology.topics[alias].name, partition)
+            position = max(applied.get(alias, -1) + 1, low)
+            if alias in applied and low > applied[alias] + 1:
+                log.error("%s: %s/%d: offsets %d..%d were removed by retention before this stage read them",
+                          self.stage.agent.name, alias, partition, applied[alias] + 1, low - 1)
+            if position > high:
+                raise Fatal(f"{alias}/{partition} ends at {high}, but this stage has read it to {position}: the topic was cut or re-created. "
+                            "icn rebuild starts afresh")
+            self.positions[alias, partition] = position
+            if alias in self.stage.agent.first:
+                self.first_until[alias, partition] = high
 
     def release(self) -> None:
         """Own nothing."""

@@ -28,6 +28,7 @@ from rocksdict import (
     WriteBatch,
 )
 
+from streams.broker.topics import watermarks
 from streams.errors import Fatal
 from streams.runtime.stage import Row, Table
 
@@ -130,17 +131,15 @@ def wipe(path: Path) -> None:
     shutil.rmtree(path, ignore_errors=True)
 
 
-def restore(store: Store, config: Mapping[str, Any], topic: str, topic_id: str, partition: int,
-            cancelled: Callable[[], bool]) -> int | None:
+def restore(store: Store, consumer: Consumer, topic: str, topic_id: str, partition: int, cancelled: Callable[[], bool]) -> int | None:
     """Bring a store up to the end of its changelog. Returns the rows applied, None if cancelled.
 
     To be called behind the fence (init_transactions of the partition's producer): no older owner can add to the changelog any more,
     so its end, as a reader of committed records sees it, is the truth. Rows are last-writer-wins: applying one twice changes nothing.
     """
-    consumer = Consumer(config)
     try:
         at = TopicPartition(topic, partition)
-        low, high = consumer.get_watermark_offsets(at, timeout=30)
+        low, high = watermarks(consumer, topic, partition)
         start = store.local.get("next", OFFSET_BEGINNING)
         if start > high:
             raise Fatal(f"{topic}/{partition} ends at {high}, but {store.path} has read it to {start}: the log was cut. "
@@ -175,4 +174,4 @@ def restore(store: Store, config: Mapping[str, Any], topic: str, topic_id: str, 
                 chunk = []
         return applied
     finally:
-        consumer.close()
+        consumer.unassign()

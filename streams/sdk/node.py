@@ -21,6 +21,7 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
+from streams.broker.topics import watermarks
 from streams.codec import decoder, encoder
 from streams.domain.artifact import Limits
 from streams.domain.identity import MAC_HEADER, sign
@@ -140,7 +141,7 @@ class Node:
             if about.error is not None:
                 raise ContractError(f'topic "{self._receipts}" is missing on {self.settings.brokers}', "icn topics apply, or icn up")
             partition = partition_of(self._key, len(about.partitions))
-            return partition, self._consumer.get_watermark_offsets(TopicPartition(self._receipts, partition), timeout=15)[1]
+            return partition, watermarks(self._consumer, self._receipts, partition, 15)[1]
         except KafkaException as error:
             raise BrokerError(f"{self.settings.brokers}: {error.args[0].str()}", "is the broker running? icn broker status") from error
 

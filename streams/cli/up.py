@@ -1,0 +1,33 @@
+"""`icn up`: everything here, in the foreground."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+
+from streams.cli.show import say
+
+
+@click.command()
+@click.option("--workers", default=1, type=click.IntRange(1, 16), show_default=True, help="Processes per stage.")
+def up(workers: int) -> None:
+    """Run the whole network here until Ctrl-C: broker if none is given, topics, workers, ticks.
+
+    \b
+    Example:
+      icn up --workers 2
+    """
+    from streams.runtime.local import broker_and_topics
+    from streams.runtime.supervisor import Supervisor
+    from streams.runtime.worker import setup_logging
+    from streams.topology import load
+
+    topology = load()
+    with broker_and_topics(topology, say) as settings:
+        setup_logging()
+        os.environ["ICN_BROKERS"] = settings.brokers
+        say(f"ICN is up: broker {settings.brokers}, state {settings.state}. Ctrl-C stops it.")
+        code = Supervisor({f"worker {n}": ["streams", "worker", *(["--no-ticks"] if n > 1 else [])] for n in range(1, workers + 1)}).run()
+    sys.exit(code)

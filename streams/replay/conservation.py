@@ -1,0 +1,65 @@
+"""Nothing is dropped without a trace: submitted = unique + upgraded + duplicate + rejected + dead-lettered + resent + in flight.
+
+Each side is counted on its own: submitted and in flight by reading the topics, the outcomes from the batches' counts.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from streams.broker.topics import fold
+from streams.replay.follow import History, read_history
+from streams.settings import Settings
+from streams.topology import Topology
+
+OUTCOMES = ("unique", "upgraded", "duplicate", "rejected", "dead_lettered", "resent")
+
+
+@dataclass(frozen=True)
+class Balance:
+    """The equation of one deployment as of one moment. residual must be 0."""
+
+    submitted: int
+    outcomes: dict[str, int]
+    waiting_for_intake: int
+    waiting_for_dedup: int
+
+    @property
+    def in_flight(self) -> int:
+        """Submitted and not decided yet."""
+        return self.waiting_for_intake + self.waiting_for_dedup
+
+    @property
+    def residual(self) -> int:
+        """What is unexplained."""
+        return self.submitted - sum(self.outcomes.values()) - self.in_flight
+
+
+def balance(topology: Topology, settings: Settings, history: History | None = None, progress: Callable[[str], None] = lambda _: None) -> Balance:
+    """Count now. The batches are read first, so what is decided meanwhile is in flight, and counted once."""
+    history = history or read_history(topology, settings)
+    intake, dedup = topology.agent("s1_intake"), topology.agent("s2_dedup")
+    counts: Counter[str] = Counter()
+    for agent in (intake, dedup):
+        for steps in history.of(agent).values():
+            for step in steps:
+                counts.update({name: number for name, number in step.event["counts"].items() if name in OUTCOMES})
+    submitted = waiting_for_intake = waiting_for_dedup = 0
+    progress("counting artifacts.raw")
+    read_to = {p: history.applied(intake, p).get("artifacts.raw", -1) for p in range(intake.partitions)}
+    for message in fold(settings, topology.topic("artifacts.raw").name):
+        submitted += 1
+        waiting_for_intake += message.offset() > read_to[message.partition()]
+    progress("counting artifacts.admitted")
+    read_to = {p: history.applied(dedup, p).get("artifacts.admitted", -1) for p in range(dedup.partitions)}
+    intake_to = {p: history.applied(intake, p).get("artifacts.raw", -1) for p in range(intake.partitions)}
+    from streams.codec import decoder
+
+    decode = decoder("admitted")
+    for message in fold(settings, topology.topic("artifacts.admitted").name):
+        if message.offset() > read_to[message.partition()]:
+            facts = decode(message.value())["facts"]
+            waiting_for_dedup += facts["raw_offset"] <= intake_to[facts["raw_partition"]]  # else it is waiting for intake, as of then
+    return Balance(submitted, {name: counts[name] for name in OUTCOMES}, waiting_for_intake, waiting_for_dedup)

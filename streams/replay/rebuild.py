@@ -1,0 +1,93 @@
+"""A stage's tables, wiped and folded again from its input topics. Outputs are recomputed and thrown away."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+
+from confluent_kafka import KafkaException, Producer
+from confluent_kafka.admin import AdminClient
+
+from streams.broker.admin import Admin
+from streams.errors import BrokerError, IcnError
+from streams.replay.follow import Gap, History, Sources, read_history
+from streams.runtime.rules import rule_version
+from streams.runtime.stage import MemoryRows
+from streams.runtime.store import MARKER, Marker
+from streams.runtime.worker import load_stage
+from streams.settings import Settings
+from streams.topology import Agent, Topology
+
+FLUSH_S = 120
+
+
+def plan(topology: Topology, settings: Settings, agent: Agent) -> list[str]:
+    """What would be done. Raises IcnError while the stage runs."""
+    admin = AdminClient(settings.librdkafka())
+    members = admin.describe_consumer_groups([agent.group])[agent.group].result().members
+    if members:
+        raise IcnError(f"{agent.name} is running ({len(members)} members of {agent.group})", "stop the workers first; their tables would be changed under them")
+    return [f"delete and re-create {agent.changelog} ({agent.partitions} partitions)",
+            f"remove {settings.state / 'workers' / '*' / agent.name}", "fold the rows again from " + ", ".join(agent.reads)]
+
+
+def run(topology: Topology, settings: Settings, agent: Agent, say: Callable[[str], None]) -> int:
+    """Do it; the number of rows. Raises IcnError, before anything is deleted, where the rows can't be recomputed."""
+    history = read_history(topology, settings)
+    folded = {partition: _fold(topology, settings, agent, history, partition, say) for partition in history.of(agent)}
+    admin = AdminClient(settings.librdkafka())
+    try:
+        for future in admin.delete_topics([agent.changelog], operation_timeout=30).values():
+            future.result(30)
+    except KafkaException as error:
+        raise BrokerError(f"{agent.changelog}: {error.args[0].str()}") from error
+    _create_again(topology, settings)
+    for folder in (settings.state / "workers").glob(f"*/{agent.name}"):
+        shutil.rmtree(folder)
+    producer = Producer(settings.librdkafka_producer())
+    total = 0
+    for partition, (rows, marker) in folded.items():
+        prefixes = {table.name: table.prefix for table in load_stage(agent.name, topology, settings)[0].tables}
+        for (table, key), value in rows.data.items():
+            producer.produce(agent.changelog, value, prefixes[table] + key, partition=partition)
+            total += 1
+            if total % 10_000 == 0:
+                producer.flush(FLUSH_S)
+        producer.produce(agent.changelog, marker.pack(), MARKER, partition=partition)
+    if producer.flush(FLUSH_S):
+        raise BrokerError(f"{agent.changelog}: not all rows were written", "run icn rebuild again")
+    return total
+
+
+def _create_again(topology: Topology, settings: Settings) -> None:
+    import time
+
+    for _ in range(100):  # the broker deletes in the background
+        try:
+            Admin(settings).apply(topology)
+            return
+        except BrokerError:
+            time.sleep(0.1)
+    Admin(settings).apply(topology)
+
+
+def _fold(topology: Topology, settings: Settings, agent: Agent, history: History, partition: int,
+          say: Callable[[str], None]) -> tuple[MemoryRows, Marker]:
+    stage, _ = load_stage(agent.name, topology, settings)
+    steps = history.of(agent)[partition]
+    if steps[0].event["sequence"] > 0:
+        raise IcnError(f"{agent.name}/{partition}: batches before sequence {steps[0].event['sequence']} are gone", "its tables can't be rebuilt from topics; "
+                       "restore them from the changelog: remove the worker's folder")
+    if steps[-1].event["rule"] != rule_version(topology):
+        say(f"{agent.name}/{partition}: decided under another rule version; the rows will be as this one decides")
+    rows, marker = MemoryRows(), Marker()
+    sources = Sources(topology, settings, agent, partition, steps[-1].event["applied"])
+    say(f"{agent.name}/{partition}: folding {len(steps)} batches")
+    for step in steps:
+        try:
+            decided = stage.decide(rows, sources.batch(step.event))
+        except Gap as gap:
+            raise IcnError(f"{agent.name}/{partition}: {gap}", "its tables can't be rebuilt from topics") from gap
+        rows.apply(decided.rows)
+        marker = Marker(step.event["applied"], step.event["sequence"])
+    return rows, marker

@@ -1,0 +1,52 @@
+"""A whole network on this machine: broker if none is given, topics, and a worker with all stages."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from streams.broker.admin import Admin
+from streams.broker.local import LocalBroker
+from streams.secrets import deployment_secret
+from streams.settings import Settings, read_settings
+from streams.topology import Topology
+
+
+@contextlib.contextmanager
+def broker_and_topics(topology: Topology, say: Callable[[str], None]) -> Iterator[Settings]:
+    """Settings with a broker that answers and all topics; a broker started here is stopped at the end."""
+    settings = read_settings(topology)
+    started = None
+    if not settings.brokers or ((settings.state / "broker" / "bootstrap").exists() and LocalBroker(settings.state).pid() is None):
+        started = LocalBroker(settings.state)
+        os.environ["ICN_BROKERS"] = started.start(say=say)
+        settings = read_settings(topology)
+    try:
+        if steps := Admin(settings).apply(topology):
+            say(f"made {len(steps)} topics")
+        deployment_secret(settings.state)
+        yield settings
+    finally:
+        if started is not None:
+            say("stopping Apache Kafka …")
+            started.stop()
+
+
+@contextlib.contextmanager
+def worker_process(log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """`icn worker` as a child, its words in a file; stopped cleanly at the end."""
+    with log.open("ab") as out:
+        process = subprocess.Popen([sys.executable, "-m", "streams", "worker"], stdout=out, stderr=out, stdin=subprocess.DEVNULL, start_new_session=True)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
