@@ -285,3 +285,16 @@ def jsonable(value: Any) -> Any:
     if isinstance(value, Iterable) and not isinstance(value, str):
         return [jsonable(item) for item in value]
     return value
+
+
+def from_jsonable(form: Any, value: Any) -> Any:
+    """The reverse of `jsonable`, guided by the schema: hex text back to fixed and bytes."""
+    kind = form["type"] if isinstance(form, dict) and isinstance(form.get("type"), (dict, list)) else form
+    if isinstance(kind, list):
+        return None if value is None else from_jsonable(next(item for item in kind if item != "null"), value)
+    if isinstance(kind, dict) and kind["type"] == "record":
+        return {field["name"]: from_jsonable(field["type"], value[field["name"]]) for field in kind["fields"]}
+    if isinstance(kind, dict) and kind["type"] == "array":
+        return [from_jsonable(kind["items"], item) for item in value]
+    fixed = (isinstance(kind, dict) and kind["type"] == "fixed") or (isinstance(kind, str) and kind.startswith("icn.")) or kind == "bytes"
+    return bytes.fromhex(value.replace(":", "")) if fixed and isinstance(value, str) else value

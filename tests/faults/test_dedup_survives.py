@@ -11,7 +11,7 @@ import psutil
 from confluent_kafka import Producer
 
 from tests.support.fold import decisions_are_true, events_in_order
-from tests.support.load import admitted_records
+from streams.bench.load import admitted_records
 from tests.support.network import Network, lag_of, wait_until
 
 UNIQUE_SHARE = 4  # one in four

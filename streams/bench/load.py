@@ -1,4 +1,4 @@
-"""Made-up artifacts for tests and benchmarks: the truth is known beforehand."""
+"""Made-up artifacts for benchmarks and tests: the truth is known beforehand."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 from streams.codec import encoder
 from streams.domain.artifact import hash_artifact
+from streams.domain.identity import MAC_HEADER, node_token, sign
 from streams.secrets import derive
 
 SECRET = b"test secret, 32 bytes long......"
@@ -42,3 +43,24 @@ def admitted_records(count: int, unique: int, seed: int = 1, content_bytes: int 
             "rule": hashlib.blake2b(b"test", digest_size=8).digest(),
         }
         yield hashes.content, encode({"facts": facts, "artifact": encode_raw(made)}), content
+
+
+def raw_records(count: int, unique: int, nodes: int, secret: bytes) -> tuple[list[Any], Iterator[Any]]:
+    """(registrations for control, signed artifacts for raw), each (key, value, headers). `unique` contents, as in admitted_records."""
+    encode_raw, encode_control = encoder("artifact"), encoder("control")
+    names = [f"node-{number}" for number in range(nodes)]
+    key = derive(secret, "node-token")
+    tokens = {name: node_token(key, name, 1) for name in names}
+    registrations = [(name.encode(), encode_control({
+        "kind": "node_registered", "slot_ms": T0, "cadence_ms": 0, "node_id": name, "principal": "bench", "generation": 1, "capabilities": [],
+        "capacity": 3}), None) for name in names]
+
+    def signed() -> Iterator[Any]:
+        rng = random.Random(1)
+        for number in range(count):
+            name = names[number % nodes]
+            content = number if number < unique else rng.randrange(unique)
+            value = encode_raw(artifact(number, name, content=f"{content} {'x' * 100}", source=None, confidence=round(rng.random(), 3)))
+            yield name.encode(), value, [(MAC_HEADER, sign(tokens[name], name.encode(), value))]
+
+    return registrations, signed()

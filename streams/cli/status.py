@@ -1,0 +1,63 @@
+"""`icn status`: one screen."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter
+from typing import Any
+
+import click
+
+from streams.cli.show import json_option, network, print_json, table
+
+
+@click.command()
+@json_option
+def status(as_json: bool) -> None:
+    """Show the network on one screen: artifacts and outcomes, rates of the last five minutes, stages, lag, and what needs attention.
+
+    Exit code 1 if something needs attention.
+
+    \b
+    Example:
+      icn status
+    """
+    from streams.broker.registrations import registered
+    from streams.broker.topics import fold
+    from streams.replay.conservation import OUTCOMES
+    from streams.replay.follow import read_history
+    from streams.watch.lag import read_lag
+
+    topology, settings = network()
+    history, now_ms = read_history(topology, settings), time.time_ns() // 1_000_000
+    lags = read_lag(settings, [agent.group for agent in topology.agents.values()])
+    totals: Counter[str] = Counter()
+    stages: list[dict[str, Any]] = []
+    for agent in topology.agents.values():
+        steps = [step for partition in history.of(agent).values() for step in partition]
+        recent = sum(step.event["records"] for step in steps if step.time_ms > now_ms - 300_000)
+        mine = [row for row in lags if row.group == agent.group]
+        for step in steps:
+            totals.update({k: v for k, v in step.event["counts"].items() if k in OUTCOMES})
+        stages.append({
+            "stage": agent.name, "records": sum(step.event["records"] for step in steps), "per_second_5m": round(recent / 300, 2),
+            "lag": sum(row.lag or 0 for row in mine), "group": mine[0].state.lower() if mine else "no commit yet",
+            "rule": steps[-1].event["rule"].hex() if steps else None,
+        })
+    dead = sum(1 for alias, topic in topology.topics.items() if alias.endswith(".dlq") for _ in fold(settings, topic.name))
+    attention = [f"{s['stage']} is not running ({s['lag']} events wait): icn worker {s['stage']}" for s in stages if s["group"] in ("empty", "dead")]
+    attention += [f"{dead} dead letters: icn dlq list"] if dead else []
+    about = {"deployment": topology.deployment, "broker": settings.brokers, "simulated": topology.simulated, "nodes": len(registered(topology, settings)),
+             "outcomes": {name: totals[name] for name in OUTCOMES}, "stages": stages, "dead_letters": dead, "attention": attention}
+    if as_json:
+        print_json(about)
+    else:
+        if topology.simulated:
+            click.echo("SIMULATED deployment: none of this enters a reliability figure")
+        click.echo(f"{topology.deployment} at {settings.brokers}: {about['nodes']} nodes; " + ", ".join(f"{n} {k.replace('_', '-')}" for k, n in totals.items()))
+        table(("stage", "records", "per s (5 min)", "lag", "group", "rule version"),
+              [(s["stage"], s["records"], s["per_second_5m"], s["lag"], s["group"], s["rule"] or "-") for s in stages], right=(1, 2, 3))
+        for line in attention or ["nothing needs attention"]:
+            click.echo(f"→ {line}" if attention else line)
+    sys.exit(1 if attention else 0)

@@ -1,0 +1,112 @@
+"""The house: topology is what the code does, imports point one way, help has examples."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+from pathlib import Path
+
+import click
+import pytest
+
+from streams.cli.main import COMMANDS, icn
+from streams.runtime.stage import Context
+from streams.topology import PACKAGE, load
+
+# a folder may import what stands in its line, and itself
+MAY_IMPORT = {
+    "domain": set(),
+    "runtime": {"domain", "broker", "root"},
+    "tables": {"domain", "runtime", "root"},
+    "agents": {"domain", "tables", "runtime", "broker", "root"},
+    "broker": {"domain", "root"},
+    "replay": {"domain", "broker", "runtime", "root"},
+    "sdk": {"domain", "broker", "root"},
+    "watch": {"domain", "broker", "sdk", "root"},
+}
+ROOT_LIBRARIES_OF_THE_CORE = {"collections", "dataclasses", "enum", "functools", "hashlib", "hmac", "itertools", "math", "re", "struct", "typing",
+                              "unicodedata", "numpy", "sklearn", "streams", "__future__"}
+
+
+def imports(path: Path) -> set[str]:
+    """Modules imported anywhere in a file."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module)
+    return found
+
+
+@pytest.mark.parametrize("folder", sorted(MAY_IMPORT))
+def test_imports_point_one_way(folder: str) -> None:
+    """settings, topology, codec <- runtime <- tables <- agents -> domain."""
+    for path in (PACKAGE / folder).rglob("*.py"):
+        for module in imports(path):
+            if module.startswith("streams."):
+                part = module.split(".")[1]
+                place = part if (PACKAGE / part).is_dir() else "root"
+                assert place in MAY_IMPORT[folder] | {folder}, f"{path.relative_to(PACKAGE)} imports {module}"
+
+
+def test_the_core_knows_no_kafka_no_clock_no_chance() -> None:
+    """streams/domain: stdlib without time, random and os; numpy; scikit-learn."""
+    for path in (PACKAGE / "domain").glob("*.py"):
+        for module in imports(path):
+            assert module.split(".")[0] in ROOT_LIBRARIES_OF_THE_CORE, f"{path.name} imports {module}"
+
+
+@pytest.mark.parametrize("name", sorted(load().agents))
+def test_topology_is_what_the_agents_declare(name: str) -> None:
+    """A file per agent, its tables in topology's order, each from a file of streams/tables."""
+    topology = load()
+    agent = topology.agents[name]
+    stage = importlib.import_module(f"streams.agents.{name}").stage(Context(topology, agent, bytes(8), bytes(32)))
+
+    assert agent.tables == tuple(table.name for table in stage.tables)
+    for table in agent.tables:
+        assert (PACKAGE / "tables" / f"{table}.py").exists()
+
+
+def test_every_agent_file_is_in_the_topology() -> None:
+    """Prefix s<depth>_: a stage. Its depth is one more than that of the deepest stage whose output it reads."""
+    topology = load()
+    written_by = {alias: agent for agent in topology.agents.values() for alias in agent.writes}
+
+    assert {path.stem for path in (PACKAGE / "agents").glob("s[0-9]_*.py")} == set(topology.agents)
+    for agent in topology.agents.values():
+        for alias in agent.reads:
+            if alias in written_by:
+                assert int(written_by[alias].name[1]) < int(agent.name[1]), f"{agent.name} reads {alias} of {written_by[alias].name}"
+
+
+def commands(group: click.Group, path: tuple[str, ...] = ()) -> list[tuple[str, click.Command]]:
+    """All commands with their full names."""
+    found: list[tuple[str, click.Command]] = []
+    for name in group.list_commands(click.Context(group)):
+        command = group.get_command(click.Context(group), name)
+        assert command is not None
+        if isinstance(command, click.Group):
+            found += commands(command, (*path, name))
+        else:
+            found.append((" ".join((*path, name)), command))
+    return found
+
+
+@pytest.mark.parametrize(("name", "command"), commands(icn))
+def test_each_command_has_help_and_an_example(name: str, command: click.Command) -> None:
+    """One imperative line, then how it is called."""
+    assert command.help, f"icn {name} has no help"
+    assert "Example:" in command.help, f"icn {name} has no example"
+    assert f"icn {name}" in command.help, f"the example of icn {name} doesn't call it"
+
+
+def test_commands_are_imported_only_when_used() -> None:
+    """`icn lag` must not wait for Faust."""
+    import subprocess
+    import sys
+
+    code = "import sys; from streams.cli.main import icn; icn.get_command(None, 'lag'); sys.exit('faust' in sys.modules or 'aiokafka' in sys.modules)"
+    assert 0 == subprocess.run([sys.executable, "-c", code], check=False).returncode
+    assert set(COMMANDS) == set(icn.list_commands(None))
