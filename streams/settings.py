@@ -49,7 +49,7 @@ class Settings:
         config: dict[str, Any] = {
             "bootstrap.servers": self.require_brokers(),
             "security.protocol": self.security_protocol,
-            "log_level": 3,
+            "log_level": 2,  # what fails is reported where it is asked; a broker that is away would fill the terminal
         }
         for name, value in (
             ("sasl.mechanism", self.sasl_mechanism), ("sasl.username", self.sasl_username),

@@ -23,7 +23,7 @@ from streams.units import size_bytes
 
 
 class Candidate(NamedTuple):
-    """A record whose sender is proven. Either an artifact with its hashes, or a flaw."""
+    """A record, read: an artifact with its hashes, or a flaw. node_id "": the sender is not proven, so nobody is told."""
 
     record: Record
     node_id: str
@@ -79,15 +79,15 @@ class _Decider:
 
     def _admit(self, rows: Rows, batch: Batch) -> Decided:
         decided = Decided()
-        candidates = self._authenticate(rows, batch, decided)
+        candidates = self._authenticate(rows, batch)
         intake = _Intake(self, rows, batch, candidates, decided)
         for candidate in candidates:
             intake.take(candidate)
         intake.finish()
         return decided
 
-    def _authenticate(self, rows: Rows, batch: Batch, decided: Decided) -> list[Candidate]:
-        """The records whose sender is proven; others are dead letters, and nobody is told: the name on them may be forged."""
+    def _authenticate(self, rows: Rows, batch: Batch) -> list[Candidate]:
+        """Who sent it? The name on a record that isn't signed may be forged."""
         senders = list({record.key for record in batch.records if record.key})
         registered = dict(zip(senders, rows.get_many(NODES, senders), strict=True))
         candidates = []
@@ -95,13 +95,13 @@ class _Decider:
             key, value = record.key or b"", record.value or b""
             node = registered.get(key)
             if node is None:
-                dead_letter(self.context, batch, record, "unknown_node", "no registration of the node in the record's key; icn node register", decided)
+                candidates.append(_stranger(record, "unknown_node", "no registration of the node in the record's key; icn node register"))
                 continue
             node_id = key.decode()
             macs = [content for name, content in record.headers if name == MAC_HEADER]
             if len(macs) != 1 or not is_signed(self.token(node_id, node.generation), key, value, macs[0]):
                 detail = "header icn_mac is missing" if not macs else "header icn_mac does not fit node, record and the node's current token"
-                dead_letter(self.context, batch, record, "bad_signature", detail, decided)
+                candidates.append(_stranger(record, "bad_signature", detail))
                 continue
             candidates.append(self._read(record, node_id))
         return candidates
@@ -120,6 +120,10 @@ class _Decider:
             return Candidate(record, node_id, artifact, hash_artifact(self.hash_key, artifact), None)
         except UnicodeEncodeError:  # lone surrogates can't come out of UTF-8; a decoder that lets them through would be a trap
             return Candidate(record, node_id, artifact, None, Flaw("invalid_utf8", "a string holds lone surrogates"))
+
+
+def _stranger(record: Record, reason: str, detail: str) -> Candidate:
+    return Candidate(record, "", None, None, Flaw(reason, detail))
 
 
 class _Intake:
@@ -142,13 +146,14 @@ class _Intake:
 
     def take(self, candidate: Candidate) -> None:
         record, node_id = candidate.record, candidate.node_id
-        self.last_ms[node_id] = record.timestamp
         artifact_id = "" if candidate.artifact is None else candidate.artifact["artifact_id"]
-        if candidate.flaw is not None or candidate.hashes is None or candidate.artifact is None:
-            flaw = candidate.flaw or Flaw("not_avro", "")
-            dead_letter(self.decider.context, self.batch, record, flaw.reason, flaw.detail, self.decided)
-            self._tell(candidate, artifact_id, "dead_lettered", flaw.reason, flaw.detail)
+        if candidate.flaw is not None:
+            reason, detail = candidate.flaw
+            dead_letter(self.decider.context, self.batch, record, reason, detail, self.decided)
+            if node_id:
+                self._tell(candidate, artifact_id, "dead_lettered", reason, detail)
             return
+        assert candidate.hashes is not None
         key = id_key(node_id, artifact_id)
         known = self.ids[key]
         if known is not None and record.timestamp - known.raw_ms <= self.horizon_ms:
@@ -199,6 +204,7 @@ class _Intake:
 
     def _tell(self, candidate: Candidate, artifact_id: str, kind: str, reason: str | None, detail: str | None) -> None:
         node_id = candidate.node_id
+        self.last_ms[node_id] = candidate.record.timestamp
         if kind in ("rejected", "dead_lettered"):
             key = quota_key(node_id)
             used = self._counter(key, candidate.record)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -9,6 +10,7 @@ from streams.errors import BrokerError, ContractError
 from streams.settings import Settings
 from streams.topology import Topology
 
+LEADERS_TIMEOUT_S = 30
 CHANGELOG_CONFIG = {
     # rows are last-writer-wins, so compaction keeps the truth; tombstones stay long enough for a store that slept
     "cleanup.policy": "compact", "delete.retention.ms": str(7 * 86_400_000), "max.message.bytes": str(2 << 20),
@@ -141,7 +143,19 @@ class Admin:
                 future.result(30)
         except KafkaException as error:
             raise BrokerError(f"topics: {error.args[0].str()}") from error
+        self._wait_for_leaders([step.topic for step in steps if step.action == "create"])
         return steps
+
+    def _wait_for_leaders(self, names: Sequence[str]) -> None:
+        """A topic is made before every broker knows of it: return once it can be used. Raises BrokerError."""
+        deadline = time.monotonic() + LEADERS_TIMEOUT_S
+        while names:
+            known = self.client.list_topics(timeout=10).topics
+            if all(name in known and known[name].partitions and all(p.leader >= 0 for p in known[name].partitions.values()) for name in names):
+                return
+            if time.monotonic() > deadline:
+                raise BrokerError(f"topics {', '.join(names)} have no leader after {LEADERS_TIMEOUT_S} s", "are enough brokers running?")
+            time.sleep(0.05)
 
     def require(self, topology: Topology, names: Iterable[str]) -> dict[str, Existing]:
         """These topics, if they are as planned. Raises ContractError for the first that is missing or differs."""

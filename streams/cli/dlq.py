@@ -27,7 +27,7 @@ def _letters(topic: str | None) -> list[dict[str, Any]]:
                 why = {k[8:]: v.decode() for k, v in message.headers() or () if k.startswith("icn_dlq_")}
                 found.append({"id": f"{alias}/{message.partition()}/{message.offset()}", "time_ms": message.timestamp()[1], **why,
                               "key": message.key(), "value": message.value(), "bytes": len(message.value() or b"")})
-    return sorted(found, key=lambda letter: (letter["time_ms"], letter["id"]))
+    return sorted(found, key=lambda x: (x["time_ms"], x["topic"], int(x["partition"]), int(x["offset"])))
 
 
 @dlq.command("list")

@@ -55,6 +55,12 @@ class BatchThread(driver.AIOKafkaConsumerThread):
             request_timeout_ms=max(40_000, 2 * session_ms), check_crcs=False, metadata_max_age_ms=60_000,
         ))
 
+    async def on_thread_stop(self) -> None:
+        """A clean stop leaves the group, so that others take over at once; aiokafka lets a static member only fall silent."""
+        if self._consumer is not None and self._consumer._coordinator is not None:
+            self._consumer._coordinator._group_instance_id = None
+        await super().on_thread_stop()
+
     async def _fetch(self, wanted: list[TopicPartition]) -> list[Fetched]:
         records = await self._ensure_consumer().getmany(*wanted, timeout_ms=int(FETCH_TIMEOUT_S * 1000))
         # no await between here and the return: epoch, delivered and records belong together

@@ -38,7 +38,10 @@ def read_lag(settings: Settings, groups: Sequence[str] = ()) -> list[Lag]:
     """The lag of these groups, or of all. Raises BrokerError."""
     admin = AdminClient(settings.librdkafka())
     try:
-        states = {g.group_id: g.state.name for g in admin.list_consumer_groups(request_timeout=TIMEOUT_S).result().valid}
+        listed = admin.list_consumer_groups(request_timeout=TIMEOUT_S).result()
+        if listed.errors:  # a broker that can't be asked may have groups: no answer is not "no lag"
+            raise KafkaException(listed.errors[0])
+        states = {g.group_id: g.state.name for g in listed.valid}
         names = sorted(set(groups) & set(states) if groups else states)
         futures = [admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(name)]) for name in names]  # one group a call
         committed = {name: next(iter(future.values())).result().topic_partitions for name, future in zip(names, futures, strict=True)}

@@ -29,7 +29,7 @@ def arguments(engine: str) -> argparse.ArgumentParser:
     parser.add_argument("--input", required=True, help="topic of admitted events, 4 partitions")
     parser.add_argument("--output", required=True, help="topic for decided events")
     parser.add_argument("--count", required=True, type=int, help="records to process; the topic should hold no more")
-    parser.add_argument("--group", required=True, help="consumer group and prefix of the changelogs; a new one each run")
+    parser.add_argument("--group", required=True, help="consumer group, prefix of the changelogs; a new one each run")
     parser.add_argument("--state", required=True, type=Path, help="folder for RocksDB; an empty one each run")
     return parser
 
@@ -47,10 +47,13 @@ class Job:
         self.seconds = self.cpu_seconds = 0.0
 
     def decide(self, record: Record, partition: int, canonicals: Rows, contents: Rows) -> bytes:
-        """The record's `decided` event; its rows are written. Content is asked for only if the dedup_hash is new, as in s2."""
+        """The record's `decided` event; its rows are written. Only a new dedup_hash asks for its content, as in s2."""
         if not self.done:
             self.started = (time.perf_counter(), time.process_time())
-        facts = self.decider.slice(record.value)
+        key, value = record.key, record.value
+        if key is None or value is None:
+            raise ValueError(f"no admitted event at offset {record.offset}")
+        facts = self.decider.slice(value)
         dedup_hash, source_digest, confidence, raw_ms, artifact_id, node_id, _, _ = facts
         get, put = canonicals
         packed = get(dedup_hash)
@@ -63,11 +66,11 @@ class Job:
         if decision is UNIQUE:
             self.unique += 1
             get, put = contents
-            packed = get(record.key)  # type: ignore[arg-type]
+            packed = get(key)
             earlier = None if packed is None else CONTENTS.unpack(packed)
             if earlier is None or not remembered(earlier.first_seen_ms, raw_ms, self.horizon_ms):
                 earlier = None
-                put(record.key, CONTENTS.pack(Content(artifact_id, node_id, raw_ms, source_digest)))  # type: ignore[arg-type]
+                put(key, CONTENTS.pack(Content(artifact_id, node_id, raw_ms, source_digest)))
         self.done += 1
         return self.decider._encode(record, facts, decision, row, known, earlier, zigzag(partition))
 

@@ -1,6 +1,7 @@
 """s2's job on Quix Streams: a StreamingDataFrame with a stateful apply, RocksDB and a changelog topic.
 
-State is keyed by the message's key, the content hash; under it, one row a dedup hash (40 bytes) and the content's row (32 bytes).
+State is keyed by the message's key, the content hash; under it, a row for each dedup hash (40 bytes) and the content's
+row (32 bytes).
 Defaults throughout: checkpoint every 5 s, RocksDB's options, librdkafka's linger of 5 ms and acks of all replicas.
 """
 
@@ -31,8 +32,9 @@ def main() -> None:
     options = parser.parse_args()
     job = Job("quix, exactly once" if options.exactly_once else "quix", options.count)
     app = TimedApplication(
-        options.brokers, consumer_group=options.group, auto_offset_reset="earliest", state_dir=options.state, loglevel="WARNING",
-        use_changelog_topics=True, processing_guarantee="exactly-once" if options.exactly_once else "at-least-once",
+        options.brokers, consumer_group=options.group, auto_offset_reset="earliest", state_dir=options.state,
+        use_changelog_topics=True, loglevel="WARNING",
+        processing_guarantee="exactly-once" if options.exactly_once else "at-least-once",
     )
     app.job = job
     source = app.topic(options.input, key_deserializer="bytes", value_deserializer="bytes")

@@ -1,7 +1,7 @@
 """s2's job on Faust as it comes: an agent, two RocksDB tables with their changelogs, `topic.send`.
 
-At least once, acks of all replicas. Away from the defaults only: no web server, no leader election, a linger, the Cython
-paths that Faust has behind a setting, and uvloop if it is installed.
+At least once, acks of all replicas. Away from the defaults: no web server, no leader election, a linger, the Cython
+paths behind their setting, and uvloop if it is installed.
 """
 
 from __future__ import annotations
@@ -28,9 +28,10 @@ async def main() -> None:
     options = arguments("Faust").parse_args()
     job = Job("faust", options.count)
     app = faust.App(
-        options.group, broker=[f"kafka://{broker}" for broker in options.brokers.split(",")], store="rocksdb://", datadir=options.state,
-        topic_partitions=PARTITIONS, key_serializer="raw", value_serializer="raw", producer_linger=0.02, cython_optimizations=True,
-        web_enabled=False, topic_disable_leader=True,
+        options.group, broker=[f"kafka://{broker}" for broker in options.brokers.split(",")],
+        store="rocksdb://", datadir=options.state, topic_partitions=PARTITIONS, key_serializer="raw",
+        value_serializer="raw", producer_linger=0.02, cython_optimizations=True, web_enabled=False,
+        topic_disable_leader=True,
     )
     source = app.topic(options.input, key_type=bytes, value_type=bytes)
     decided = app.topic(options.output, key_type=bytes, value_type=bytes)
@@ -49,7 +50,8 @@ async def main() -> None:
                 continue  # more than --count
             message = event.message
             try:
-                value = job.decide(Record(message.offset, message.timestamp, event.key, event.value), message.partition, canonicals, contents)
+                record = Record(message.offset, message.timestamp, event.key, event.value)
+                value = job.decide(record, message.partition, canonicals, contents)
             except Exception as error:  # Faust would skip the record and go on
                 last.set_exception(error)
                 raise
