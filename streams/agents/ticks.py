@@ -40,7 +40,7 @@ def last_slot(topology: Topology, settings: Settings) -> int | None:
         consumer.assign([at])
         newest = None
         while True:
-            for message in consumer.consume(LOOK_BACK, 5.0):
+            for message in consumer.consume(LOOK_BACK, 0.1):
                 if message.error() is not None:
                     return newest
                 try:

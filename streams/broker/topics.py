@@ -12,6 +12,7 @@ from streams.errors import BrokerError
 from streams.settings import Settings
 
 CHUNK = 10_000
+WAIT_S = 0.02  # consume() waits for a whole chunk: at the end of a topic all of this is lost
 
 
 def watermarks(consumer: Consumer, topic: str, partition: int, timeout_s: float = 30) -> tuple[int, int]:
@@ -78,7 +79,7 @@ def _read(consumer: Consumer, topic: str, bounds: dict[int, tuple[int, int]], pr
     open_ = set(bounds)
     silent_since = time.monotonic()
     while open_:
-        messages = consumer.consume(CHUNK, 0.2)
+        messages = consumer.consume(CHUNK, WAIT_S)
         if messages:
             silent_since = time.monotonic()
         elif time.monotonic() - silent_since > 30:

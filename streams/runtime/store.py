@@ -28,7 +28,7 @@ from rocksdict import (
     WriteBatch,
 )
 
-from streams.broker.topics import watermarks
+from streams.broker.topics import WAIT_S, watermarks
 from streams.errors import Fatal
 from streams.runtime.stage import Row, Table
 
@@ -154,7 +154,7 @@ def restore(store: Store, consumer: Consumer, topic: str, topic_id: str, partiti
         while position < high:
             if cancelled():
                 return None
-            for message in consumer.consume(RESTORE_CHUNK, timeout=0.5):
+            for message in consumer.consume(RESTORE_CHUNK, WAIT_S):
                 error = message.error()
                 if error is None:
                     key = message.key()

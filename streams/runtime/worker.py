@@ -14,7 +14,7 @@ import zlib
 from pathlib import Path
 
 from streams.broker.admin import Admin
-from streams.errors import Fatal, IcnError
+from streams.errors import BrokerError, Fatal, IcnError
 from streams.runtime.fatal import die
 from streams.runtime.rules import rule_version
 from streams.runtime.stage import Context, Stage
@@ -63,7 +63,7 @@ def setup_logging() -> None:
 
 
 def run(name: str, slot: int) -> int:
-    """Run one stage until SIGTERM. Exit codes: 0 stopped, 2 could not start, 70 fatal (restart me)."""
+    """Run one stage until SIGTERM. Exit codes: 0 stopped, 1 no broker (try again), 2 can't start, 70 fatal (restart me)."""
     hold_on_to_lifeline()
     setup_logging()
     import faust
@@ -77,6 +77,9 @@ def run(name: str, slot: int) -> int:
         agent = stage.agent
         topics = [topology.topics[alias].name for alias in (*agent.reads, *agent.writes, "batches")]
         existing = Admin(settings).require(topology, [*topics, agent.changelog])
+    except BrokerError as error:  # it may come back: the supervisor tries again
+        logging.getLogger("icn").warning("%s: %s", name, error)
+        return 1
     except IcnError as error:
         logging.getLogger("icn").error("%s: %s", name, error)
         return 2

@@ -299,7 +299,7 @@ class Node:
 
     def _listen(self) -> None:
         while not self._closing.is_set():
-            for message in self._consumer.consume(500, 0.1):
+            for message in self._consumer.consume(500, 0.01):
                 if message.error() is not None:
                     continue  # librdkafka goes on by itself once the broker is back
                 self._position = max(self._position, message.offset() + 1)

@@ -90,7 +90,7 @@ def _oldest(settings: Settings, at: Sequence[tuple[str, int, int]]) -> dict[tupl
             open_ = set(now)
             deadline = time.monotonic() + 5
             while open_ and time.monotonic() < deadline:
-                for message in consumer.consume(len(open_) * 10, 0.1):
+                for message in consumer.consume(len(open_) * 10, 0.02):
                     key = (message.topic(), message.partition())
                     if key in open_:
                         found[(*key, now[key])] = message.timestamp()[1] if message.error() is None else None

@@ -75,7 +75,7 @@ def test_a_restarted_broker_is_waited_for(tmp_path: Path, seed: int, faults: int
                         broker.kill()
                     time.sleep(rng.uniform(0, 3))
                     broker.start(owned=True)
-                told = [future.result(240) for future in futures]
+                told = [future.result(90) for future in futures]
             assert all(decision.accepted for decision in told)
             report(net, {f.artifact_id for f in futures}, rounds, "broker restart")
     finally:

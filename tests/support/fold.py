@@ -25,7 +25,7 @@ def read_all(settings: Settings, topic: str, timeout_s: float = 30) -> list[Any]
         while open_:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"{topic}: partitions {open_} not read to their end within {timeout_s} s")
-            for message in consumer.consume(5000, 0.2):
+            for message in consumer.consume(5000, 0.02):
                 if message.error() is None:
                     messages.append(message)
                     if message.offset() + 1 >= ends[message.partition()][1]:
