@@ -50,7 +50,9 @@ def schema(name: str) -> dict[str, Any]:
     """The schema of an event as others see it: self-contained, with logical types. Raises ContractError."""
     path = folder() / f"{name}.avsc"
     if not path.exists():
-        raise ContractError(f'no schema "{name}"', f"known: {', '.join(sorted(p.stem for p in folder().glob('*.avsc')))}")
+        raise ContractError(
+            f'no schema "{name}"', f"known: {', '.join(sorted(p.stem for p in folder().glob('*.avsc')))}"
+        )
     return _expand(json.loads(path.read_text()), set())
 
 
@@ -64,8 +66,10 @@ def _expand(node: Any, seen: set[str]) -> Any:
     if isinstance(node, list):
         return [_expand(item, seen) for item in node]
     if isinstance(node, dict):
-        return {key: _expand(value, seen) if key in ("type", "fields", "items", "values") else value
-                for key, value in node.items()}
+        return {
+            key: _expand(value, seen) if key in ("type", "fields", "items", "values") else value
+            for key, value in node.items()
+        }
     return node
 
 
@@ -110,7 +114,8 @@ def decoder(name: str) -> Callable[[bytes], dict[str, Any]]:
     writers = {int(ids()[name]["id"]): parsed(name)}
     for older in ids()[name].get("before", ()):
         writers[older] = fastavro.parse_schema(
-            without_logical_types(json.loads((folder() / "old" / f"{name}-{older}.avsc").read_text())))
+            without_logical_types(json.loads((folder() / "old" / f"{name}-{older}.avsc").read_text()))
+        )
     head, current, read = header(name), parsed(name), fastavro.schemaless_reader
 
     def decode(value: bytes) -> dict[str, Any]:
@@ -125,7 +130,9 @@ def decoder(name: str) -> Callable[[bytes], dict[str, Any]]:
             raise
         except UnicodeDecodeError as error:
             raise Undecodable("invalid_utf8", f"a string is not UTF-8: {error.reason} at byte {error.start}") from error
-        except Exception as error:  # fastavro raises EOFError, struct.error, IndexError, ValueError, OverflowError … on garbage
+        except (
+            Exception
+        ) as error:  # fastavro raises EOFError, struct.error, IndexError, ValueError, OverflowError … on garbage
             raise Undecodable("not_avro", f"not a record of schema {name}: {type(error).__name__}: {error}") from error
         if stream.tell() != len(value):
             raise Undecodable("not_avro", f"{len(value) - stream.tell()} bytes after the end of the {name} record")
@@ -143,7 +150,9 @@ def _writer(start: bytes, writers: Mapping[int, Any], name: str) -> Any:
     for other, entry in ids().items():
         if number == entry["id"]:
             raise Undecodable("wrong_type", f"schema id {number} is {other}, expected {name} (id {ids()[name]['id']})")
-    raise Undecodable("unknown_schema_id", f"schema id {number} is in no registry known here; expected {ids()[name]['id']} ({name})")
+    raise Undecodable(
+        "unknown_schema_id", f"schema id {number} is in no registry known here; expected {ids()[name]['id']} ({name})"
+    )
 
 
 def slicer(name: str, record: str, wanted: tuple[str, ...]) -> Callable[[bytes], tuple[Any, ...]]:
@@ -177,7 +186,9 @@ def _emit(fields: list[Any], wanted: tuple[str, ...], lines: list[str], unpacks:
         if run:
             if any(name in wanted for name, _, _ in run):
                 form = "<" + "".join(code if name in wanted else f"{size}x" for name, code, size in run)
-                lines.append(f"    {', '.join(n for n, _, _ in run if n in wanted)}, = unpack{len(unpacks)}(value, pos)")
+                lines.append(
+                    f"    {', '.join(n for n, _, _ in run if n in wanted)}, = unpack{len(unpacks)}(value, pos)"
+                )
                 unpacks.append(form)
             lines.append(f"    pos += {sum(size for _, _, size in run)}")
             run.clear()
@@ -210,8 +221,14 @@ def _emit_variable(name: str, plain: Any, kind: Any, want: bool, lines: list[str
         lines.append("    pos += length")
     elif isinstance(plain, list) and len(plain) == 2 and plain[0] == "null":
         inner: list[str] = []
-        _emit([{"name": "_", "type": plain[1]}] if not (isinstance(plain[1], dict) and plain[1]["type"] == "record") else plain[1]["fields"],
-              (), inner, unpacks)
+        _emit(
+            [{"name": "_", "type": plain[1]}]
+            if not (isinstance(plain[1], dict) and plain[1]["type"] == "record")
+            else plain[1]["fields"],
+            (),
+            inner,
+            unpacks,
+        )
         lines += ["    pos += 1", "    if value[pos - 1]:", *(f"    {line}" for line in inner)]
     else:
         raise ContractError(f"slicer: field {name} has type {kind}, which it doesn't know")
@@ -219,9 +236,12 @@ def _emit_variable(name: str, plain: Any, kind: Any, want: bool, lines: list[str
 
 def _varint(name: str) -> list[str]:
     return [
-        "    byte = value[pos]; pos += 1", f"    {name} = byte & 127",
-        "    if byte > 127:", "        shift = 7",
-        "        while byte > 127:", f"            byte = value[pos]; pos += 1; {name} |= (byte & 127) << shift; shift += 7",
+        "    byte = value[pos]; pos += 1",
+        f"    {name} = byte & 127",
+        "    if byte > 127:",
+        "        shift = 7",
+        "        while byte > 127:",
+        f"            byte = value[pos]; pos += 1; {name} |= (byte & 127) << shift; shift += 7",
         f"    {name} = ({name} >> 1) ^ -({name} & 1)",
     ]
 
@@ -296,5 +316,9 @@ def from_jsonable(form: Any, value: Any) -> Any:
         return {field["name"]: from_jsonable(field["type"], value[field["name"]]) for field in kind["fields"]}
     if isinstance(kind, dict) and kind["type"] == "array":
         return [from_jsonable(kind["items"], item) for item in value]
-    fixed = (isinstance(kind, dict) and kind["type"] == "fixed") or (isinstance(kind, str) and kind.startswith("icn.")) or kind == "bytes"
+    fixed = (
+        (isinstance(kind, dict) and kind["type"] == "fixed")
+        or (isinstance(kind, str) and kind.startswith("icn."))
+        or kind == "bytes"
+    )
     return bytes.fromhex(value.replace(":", "")) if fixed and isinstance(value, str) else value

@@ -1,12 +1,12 @@
 """What can go wrong, and what the operator does about it.
 
-    IcnError            a person's or a machine's fault, told in one line: what, where, what to do. No traceback
-    ├── TopologyError   topology.yaml says something that can't be
-    ├── ContractError   the cluster differs from topology.yaml, or a record from its schema
-    ├── BrokerError     no broker, or it refuses
-    ├── ArtifactError   an artifact that the network would reject; raised by the SDK before it is sent
-    └── OutboxError     the SDK's outbox can't be used
-    Fatal               a worker can't go on without risking a wrong decision: it exits 70 and is restarted
+IcnError            a person's or a machine's fault, told in one line: what, where, what to do. No traceback
+├── TopologyError   topology.yaml says something that can't be
+├── ContractError   the cluster differs from topology.yaml, or a record from its schema
+├── BrokerError     no broker, or it refuses
+├── ArtifactError   an artifact that the network would reject; raised by the SDK before it is sent
+└── OutboxError     the SDK's outbox can't be used
+Fatal               a worker can't go on without risking a wrong decision: it exits 70 and is restarted
 """
 
 from __future__ import annotations

@@ -40,8 +40,10 @@ class Settings:
     def require_brokers(self) -> str:
         """The bootstrap servers. Raises BrokerError where there are none."""
         if not self.brokers:
-            raise BrokerError("no broker: none is given and no local one is running",
-                              "icn broker start, or --broker host:port, or ICN_BROKERS=host:port")
+            raise BrokerError(
+                "no broker: none is given and no local one is running",
+                "icn broker start, or --broker host:port, or ICN_BROKERS=host:port",
+            )
         return self.brokers
 
     def librdkafka(self, **more: Any) -> dict[str, Any]:
@@ -52,9 +54,12 @@ class Settings:
             "log_level": 2,  # what fails is reported where it is asked; a broker that is away would fill the terminal
         }
         for name, value in (
-            ("sasl.mechanism", self.sasl_mechanism), ("sasl.username", self.sasl_username),
-            ("sasl.password", self.sasl_password), ("ssl.ca.location", self.ssl_cafile),
-            ("ssl.certificate.location", self.ssl_certfile), ("ssl.key.location", self.ssl_keyfile),
+            ("sasl.mechanism", self.sasl_mechanism),
+            ("sasl.username", self.sasl_username),
+            ("sasl.password", self.sasl_password),
+            ("ssl.ca.location", self.ssl_cafile),
+            ("ssl.certificate.location", self.ssl_certfile),
+            ("ssl.key.location", self.ssl_keyfile),
         ):
             if value:
                 config[name] = value
@@ -62,18 +67,34 @@ class Settings:
 
     def librdkafka_producer(self, **more: Any) -> dict[str, Any]:
         """A producer that loses nothing, and that partitions as Java, aiokafka and Faust do (librdkafka's default doesn't)."""
-        return self.librdkafka(**{
-            "enable.idempotence": True, "partitioner": "murmur2_random", "compression.type": "lz4", "linger.ms": 5,
-            "message.max.bytes": 3 << 20, "queue.buffering.max.messages": 1_000_000, "queue.buffering.max.kbytes": 1 << 19,
-        } | more)
+        return self.librdkafka(
+            **{
+                "enable.idempotence": True,
+                "partitioner": "murmur2_random",
+                "compression.type": "lz4",
+                "linger.ms": 5,
+                "message.max.bytes": 3 << 20,
+                "queue.buffering.max.messages": 1_000_000,
+                "queue.buffering.max.kbytes": 1 << 19,
+            }
+            | more
+        )
 
     def librdkafka_reader(self, **more: Any) -> dict[str, Any]:
         """A consumer that sees only committed records, from the beginning, and commits nothing."""
-        return self.librdkafka(**{
-            "group.id": "icn-reader", "enable.auto.commit": False, "auto.offset.reset": "earliest",
-            "isolation.level": "read_committed", "enable.partition.eof": True, "fetch.wait.max.ms": 50,
-            "fetch.message.max.bytes": 4 << 20, "queued.max.messages.kbytes": 1 << 16,
-        } | more)
+        return self.librdkafka(
+            **{
+                "group.id": "icn-reader",
+                "enable.auto.commit": False,
+                "auto.offset.reset": "earliest",
+                "isolation.level": "read_committed",
+                "enable.partition.eof": True,
+                "fetch.wait.max.ms": 50,
+                "fetch.message.max.bytes": 4 << 20,
+                "queued.max.messages.kbytes": 1 << 16,
+            }
+            | more
+        )
 
     def aiokafka(self, **more: Any) -> dict[str, Any]:
         """The same for an aiokafka consumer: brokers, TLS, SASL, isolation level."""
@@ -88,13 +109,17 @@ class Settings:
                 context.load_cert_chain(self.ssl_certfile, self.ssl_keyfile or None)
             config["ssl_context"] = context
         if self.sasl_mechanism:
-            config |= {"sasl_mechanism": self.sasl_mechanism, "sasl_plain_username": self.sasl_username,
-                       "sasl_plain_password": self.sasl_password}
+            config |= {
+                "sasl_mechanism": self.sasl_mechanism,
+                "sasl_plain_username": self.sasl_username,
+                "sasl_plain_password": self.sasl_password,
+            }
         return config | more
 
 
 def read_settings(topology: Topology, environ: Mapping[str, str] = os.environ, **given: str | None) -> Settings:
     """topology.local < ICN_* < what the command line gave. An empty `brokers` means the local broker, if one runs."""
+
     def value(name: str) -> str:
         if (flag := given.get(name)) is not None:
             return flag
@@ -106,10 +131,21 @@ def read_settings(topology: Topology, environ: Mapping[str, str] = os.environ, *
         brokers = running.read_text().strip()
     try:
         return Settings(
-            brokers, value("registry"), state, int(value("replication")), duration_ms(value("session_timeout")),
-            duration_ms(value("drain_deadline")), duration_ms(value("watchdog")), size_bytes(value("fetch_max")),
-            value("security_protocol"), value("sasl_mechanism"), value("sasl_username"), value("sasl_password"),
-            value("ssl_cafile"), value("ssl_certfile"), value("ssl_keyfile"),
+            brokers,
+            value("registry"),
+            state,
+            int(value("replication")),
+            duration_ms(value("session_timeout")),
+            duration_ms(value("drain_deadline")),
+            duration_ms(value("watchdog")),
+            size_bytes(value("fetch_max")),
+            value("security_protocol"),
+            value("sasl_mechanism"),
+            value("sasl_username"),
+            value("sasl_password"),
+            value("ssl_cafile"),
+            value("ssl_certfile"),
+            value("ssl_keyfile"),
         )
     except ValueError as error:
         raise TopologyError(f"{topology.source}: local: {error}", "see the comments in topology.yaml") from error

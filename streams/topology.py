@@ -29,8 +29,8 @@ class Topic:
     schema: str
     partitions: int
     cleanup: str = "delete"
-    clock: bool = False         # its time decides; in a simulated deployment the producer says it
-    headers: bool = False       # CloudEvents headers, for outsiders
+    clock: bool = False  # its time decides; in a simulated deployment the producer says it
+    headers: bool = False  # CloudEvents headers, for outsiders
     dlq: bool = False
 
     def config(self, retention_ms: int, simulated: bool) -> dict[str, str]:
@@ -49,8 +49,8 @@ class Topic:
 class Agent:
     """One stage: a Faust app of its own, whose id is its consumer group."""
 
-    name: str                   # s2_dedup, as its file
-    group: str                  # icn-s2-dedup
+    name: str  # s2_dedup, as its file
+    group: str  # icn-s2-dedup
     reads: tuple[str, ...]
     writes: tuple[str, ...]
     tables: tuple[str, ...]
@@ -112,7 +112,9 @@ def load(path: Path | None = None) -> Topology:
     try:
         raw = yaml.safe_load(path.read_text())
     except OSError as error:
-        raise TopologyError(f"can't read {path}: {error.strerror}", "give one with --topology or ICN_TOPOLOGY") from error
+        raise TopologyError(
+            f"can't read {path}: {error.strerror}", "give one with --topology or ICN_TOPOLOGY"
+        ) from error
     except yaml.YAMLError as error:
         raise TopologyError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
     return parse(raw, str(path))
@@ -128,18 +130,28 @@ def parse(raw: Any, source: str = "topology.yaml") -> Topology:
     for alias, spec in raw["topics"].items():
         try:
             topic = Topic(
-                alias, f"{deployment}.{alias}", spec["key"], spec["value"], int(spec["partitions"]),
-                spec.get("cleanup", "delete"), spec.get("clock", False), spec.get("headers", False), spec.get("dlq", False),
+                alias,
+                f"{deployment}.{alias}",
+                spec["key"],
+                spec["value"],
+                int(spec["partitions"]),
+                spec.get("cleanup", "delete"),
+                spec.get("clock", False),
+                spec.get("headers", False),
+                spec.get("dlq", False),
             )
         except (KeyError, TypeError, ValueError) as error:
-            raise TopologyError(f"{source}: topics.{alias}: {error!r} is missing or wrong",
-                                "write {key: …, value: …, partitions: …}") from error
+            raise TopologyError(
+                f"{source}: topics.{alias}: {error!r} is missing or wrong", "write {key: …, value: …, partitions: …}"
+            ) from error
         topics[alias] = topic
         if topic.dlq:
             name = f"{alias}.dlq"
             topics[name] = Topic(name, f"{deployment}.{name}", topic.key, topic.schema, topic.partitions, headers=True)
     agents = {name: _agent(name, spec, deployment, topics, source) for name, spec in raw["agents"].items()}
-    topology = Topology(deployment, bool(raw.get("simulated", False)), raw["protocol"], raw["local"], topics, agents, source)
+    topology = Topology(
+        deployment, bool(raw.get("simulated", False)), raw["protocol"], raw["local"], topics, agents, source
+    )
     _check_units(topology)
     return topology
 
@@ -153,18 +165,30 @@ def _agent(name: str, spec: Any, deployment: str, topics: Mapping[str, Topic], s
     counts = {alias: topics[alias].partitions for alias in reads}
     if len(set(counts.values())) != 1:
         # one partition of a stage is the same partition of each of its sources: they share tables and a transaction
-        raise TopologyError(f"{source}: agents.{name} reads topics of different partition counts: {counts}",
-                            "give them equal counts")
-    return Agent(name, f"{deployment}-{name.replace('_', '-')}", reads, writes, tuple(spec.get("tables", ())),
-                 tuple(spec.get("first", ())), next(iter(counts.values())))
+        raise TopologyError(
+            f"{source}: agents.{name} reads topics of different partition counts: {counts}", "give them equal counts"
+        )
+    return Agent(
+        name,
+        f"{deployment}-{name.replace('_', '-')}",
+        reads,
+        writes,
+        tuple(spec.get("tables", ())),
+        tuple(spec.get("first", ())),
+        next(iter(counts.values())),
+    )
 
 
 def _check_units(topology: Topology) -> None:
     protocol, local = topology.protocol, topology.local
     for section, key, parse_unit in (
-        (protocol, "horizon", duration_ms), (protocol["priority"], "half_life", duration_ms),
-        (protocol, "content_max", size_bytes), (protocol, "metadata_bytes_max", size_bytes),
-        (local, "session_timeout", duration_ms), (local, "drain_deadline", duration_ms), (local, "watchdog", duration_ms),
+        (protocol, "horizon", duration_ms),
+        (protocol["priority"], "half_life", duration_ms),
+        (protocol, "content_max", size_bytes),
+        (protocol, "metadata_bytes_max", size_bytes),
+        (local, "session_timeout", duration_ms),
+        (local, "drain_deadline", duration_ms),
+        (local, "watchdog", duration_ms),
         (local, "fetch_max", size_bytes),
     ):
         try:

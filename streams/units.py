@@ -30,7 +30,12 @@ def human_ms(ms: float | None) -> str:
     """A duration for people: 850 ms, 12 s, 4 min, 3.5 h, 2 d."""
     if ms is None:
         return "-"
-    for limit, divisor, unit, digits in ((1e3, 1, "ms", 0), (6e4, 1e3, "s", 0), (36e5, 6e4, "min", 0), (864e5, 36e5, "h", 1)):
+    for limit, divisor, unit, digits in (
+        (1e3, 1, "ms", 0),
+        (6e4, 1e3, "s", 0),
+        (36e5, 6e4, "min", 0),
+        (864e5, 36e5, "h", 1),
+    ):
         if ms < limit:
             return f"{ms / divisor:.{digits}f} {unit}"
     return f"{ms / 864e5:.1f} d"

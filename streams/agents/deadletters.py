@@ -8,8 +8,14 @@ from streams.runtime.stage import Batch, Context, Decided, Record
 def dead_letter(context: Context, batch: Batch, record: Record, reason: str, detail: str, decided: Decided) -> None:
     """Append the record to its topic's dead letters. It is counted; the next record is processed."""
     about = {
-        "topic": context.topology.topics[batch.source].name, "partition": batch.partition, "offset": record.offset,
-        "timestamp_ms": record.timestamp, "stage": context.agent.name, "reason": reason, "detail": detail, "attempt": 1,
+        "topic": context.topology.topics[batch.source].name,
+        "partition": batch.partition,
+        "offset": record.offset,
+        "timestamp_ms": record.timestamp,
+        "stage": context.agent.name,
+        "reason": reason,
+        "detail": detail,
+        "attempt": 1,
         "rule": context.rule.hex(),
     }
     headers = [(name, value) for name, value in record.headers if not name.startswith("icn_dlq_")]

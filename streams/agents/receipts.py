@@ -11,24 +11,48 @@ from streams.runtime.stage import Batch, Context, Decided
 OUTCOMES_MAX = 4000  # per event: keeps it far below max.message.bytes
 
 _KINDS: Mapping[str, bytes] = {
-    symbol: zigzag(number) for number, symbol in enumerate(
-        next(f for f in parsed("receipt")["fields"] if f["name"] == "outcomes")["type"]["items"]["fields"][1]["type"]["symbols"])
+    symbol: zigzag(number)
+    for number, symbol in enumerate(
+        next(f for f in parsed("receipt")["fields"] if f["name"] == "outcomes")["type"]["items"]["fields"][1]["type"][
+            "symbols"
+        ]
+    )
 }
 _NULL, _SOME, _END = b"\x00", b"\x02", b"\x00"
 
 
-def outcome(artifact_id: bytes, kind: str, offset: int, reason: str | None = None, detail: str | None = None,
-            canonical_id: bytes | None = None, version: int = 0) -> bytes:
+def outcome(
+    artifact_id: bytes,
+    kind: str,
+    offset: int,
+    reason: str | None = None,
+    detail: str | None = None,
+    canonical_id: bytes | None = None,
+    version: int = 0,
+) -> bytes:
     """One element of `outcomes`, in Avro. Ids are UTF-8."""
     if reason is None and canonical_id is not None:  # s2's, one per artifact of the network
-        return b"%b%b%b%b\0\0\2%b%b\2%b" % (zigzag(len(artifact_id)), artifact_id, _KINDS[kind], zigzag(offset),
-                                            zigzag(len(canonical_id)), canonical_id, zigzag(version))
-    return b"".join((
-        avro_bytes(artifact_id), _KINDS[kind], zigzag(offset),
-        _NULL if reason is None else _SOME + avro_bytes(reason.encode()),
-        _NULL if detail is None else _SOME + avro_bytes(detail.encode()),
-        _NULL + _NULL if canonical_id is None else b"".join((_SOME, avro_bytes(canonical_id), _SOME, zigzag(version))),
-    ))
+        return b"%b%b%b%b\0\0\2%b%b\2%b" % (
+            zigzag(len(artifact_id)),
+            artifact_id,
+            _KINDS[kind],
+            zigzag(offset),
+            zigzag(len(canonical_id)),
+            canonical_id,
+            zigzag(version),
+        )
+    return b"".join(
+        (
+            avro_bytes(artifact_id),
+            _KINDS[kind],
+            zigzag(offset),
+            _NULL if reason is None else _SOME + avro_bytes(reason.encode()),
+            _NULL if detail is None else _SOME + avro_bytes(detail.encode()),
+            _NULL + _NULL
+            if canonical_id is None
+            else b"".join((_SOME, avro_bytes(canonical_id), _SOME, zigzag(version))),
+        )
+    )
 
 
 class Receipts:
@@ -50,17 +74,33 @@ class Receipts:
         first = batch.records[0].offset
         for node_id, elements in self.outcomes.items():
             fields = {
-                "node_id": node_id.decode(), "stage": name, "status": "normal", "quota_left": None, "retry_after_ms": None, "suggestions": [],
-                "rule": rule, "topic": batch.source, "partition": batch.partition, "outcomes": [], **((about or {}).get(node_id, {})),
+                "node_id": node_id.decode(),
+                "stage": name,
+                "status": "normal",
+                "quota_left": None,
+                "retry_after_ms": None,
+                "suggestions": [],
+                "rule": rule,
+                "topic": batch.source,
+                "partition": batch.partition,
+                "outcomes": [],
+                **((about or {}).get(node_id, {})),
             }
             head = _encode(fields)[:-1]  # without the empty array's end
             for start in range(0, len(elements), OUTCOMES_MAX):
-                some = elements[start:start + OUTCOMES_MAX]
-                decided.send("receipts", {
-                    "key": node_id, "value": b"".join((head, zigzag(len(some)), *some, _END)),
-                    "headers": cloud_event("icn.receipt", f"/{self.context.topology.deployment}/{name}",
-                                           f"{name}:{batch.source}:{batch.partition}:{first}:{node_id.decode()}:{start}:{rule.hex()}"),
-                })
+                some = elements[start : start + OUTCOMES_MAX]
+                decided.send(
+                    "receipts",
+                    {
+                        "key": node_id,
+                        "value": b"".join((head, zigzag(len(some)), *some, _END)),
+                        "headers": cloud_event(
+                            "icn.receipt",
+                            f"/{self.context.topology.deployment}/{name}",
+                            f"{name}:{batch.source}:{batch.partition}:{first}:{node_id.decode()}:{start}:{rule.hex()}",
+                        ),
+                    },
+                )
 
 
 _encode = encoder("receipt")
@@ -68,5 +108,10 @@ _encode = encoder("receipt")
 
 def cloud_event(kind: str, source: str, identity: str) -> list[tuple[str, bytes]]:
     """CloudEvents 1.0, Kafka binding, binary mode. The id is derived from the input, so a re-made event is the same event."""
-    return [("ce_specversion", b"1.0"), ("ce_type", kind.encode()), ("ce_source", source.encode()), ("ce_id", identity.encode()),
-            ("content-type", b"application/avro")]
+    return [
+        ("ce_specversion", b"1.0"),
+        ("ce_type", kind.encode()),
+        ("ce_source", source.encode()),
+        ("ce_id", identity.encode()),
+        ("content-type", b"application/avro"),
+    ]

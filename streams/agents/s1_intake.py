@@ -12,7 +12,7 @@ from streams.codec import Undecodable, decoder, encoder
 from streams.domain.artifact import Flaw, Hashes, Limits, find_flaw, hash_artifact
 from streams.domain.identity import MAC_HEADER, is_signed, node_token
 from streams.domain.quota import EMPTY, Used, in_hour, may_enter, retry_after_ms, share_of
-from streams.runtime.stage import Batch, Context, Decided, Record, Rows, Stage
+from streams.runtime.stage import Batch, Context, Decided, Record, Rows, Stage, look_up
 from streams.secrets import derive
 from streams.tables.ids import IDS, Known
 from streams.tables.ids import key as id_key
@@ -41,7 +41,9 @@ class _Decider:
     def __init__(self, context: Context) -> None:
         protocol, intake = context.topology.protocol, context.topology.protocol["intake"]
         self.context = context
-        self.limits = Limits(size_bytes(protocol["content_max"]), protocol["metadata_max"], size_bytes(protocol["metadata_bytes_max"]))
+        self.limits = Limits(
+            size_bytes(protocol["content_max"]), protocol["metadata_max"], size_bytes(protocol["metadata_bytes_max"])
+        )
         self.node_limit, self.global_limit = int(intake["node_per_hour"]), int(intake["global_per_hour"])
         self.rejections_to_advise = int(intake["rejections_to_advise"])
         self.reputation = float(protocol["reputation"]["initial"])
@@ -49,7 +51,11 @@ class _Decider:
         self.hash_key_id = derive(context.secret, "content-hash-id")[:4].hex()
         token_key = derive(context.secret, "node-token")
         self.token = lru_cache(65536)(lambda node_id, generation: node_token(token_key, node_id, generation))
-        self.decode_artifact, self.decode_control, self.encode = decoder("artifact"), decoder("control"), encoder("admitted")
+        self.decode_artifact, self.decode_control, self.encode = (
+            decoder("artifact"),
+            decoder("control"),
+            encoder("admitted"),
+        )
 
     def decide(self, rows: Rows, batch: Batch) -> Decided:
         return self._register(rows, batch) if batch.source == "control" else self._admit(rows, batch)
@@ -69,9 +75,15 @@ class _Decider:
             if event["kind"] != "node_registered" or not event["node_id"]:
                 continue
             key = event["node_id"].encode()
-            now = nodes.get(key) or rows.get_many(NODES, [key])[0]
+            now = nodes.get(key) or look_up(rows, NODES, [key])[key]
             if now is None or event["generation"] >= now.generation:  # an older generation stays revoked
-                nodes[key] = Node(event["principal"] or "", event["generation"], record.timestamp, event["capacity"], tuple(event["capabilities"]))
+                nodes[key] = Node(
+                    event["principal"] or "",
+                    event["generation"],
+                    record.timestamp,
+                    event["capacity"],
+                    tuple(event["capabilities"]),
+                )
         decided.rows = {NODES: nodes}
         return decided
 
@@ -89,18 +101,26 @@ class _Decider:
     def _authenticate(self, rows: Rows, batch: Batch) -> list[Candidate]:
         """Who sent it? The name on a record that isn't signed may be forged."""
         senders = list({record.key for record in batch.records if record.key})
-        registered = dict(zip(senders, rows.get_many(NODES, senders), strict=True))
+        registered = look_up(rows, NODES, senders)
         candidates = []
         for record in batch.records:
             key, value = record.key or b"", record.value or b""
             node = registered.get(key)
             if node is None:
-                candidates.append(_stranger(record, "unknown_node", "no registration of the node in the record's key; icn node register"))
+                candidates.append(
+                    _stranger(
+                        record, "unknown_node", "no registration of the node in the record's key; icn node register"
+                    )
+                )
                 continue
             node_id = key.decode()
             macs = [content for name, content in record.headers if name == MAC_HEADER]
             if len(macs) != 1 or not is_signed(self.token(node_id, node.generation), key, value, macs[0]):
-                detail = "header icn_mac is missing" if not macs else "header icn_mac does not fit node, record and the node's current token"
+                detail = (
+                    "header icn_mac is missing"
+                    if not macs
+                    else "header icn_mac does not fit node, record and the node's current token"
+                )
                 candidates.append(_stranger(record, "bad_signature", detail))
                 continue
             candidates.append(self._read(record, node_id))
@@ -112,13 +132,23 @@ class _Decider:
         except Undecodable as error:
             return Candidate(record, node_id, None, None, Flaw(error.reason, str(error)))
         if artifact["node_id"] != node_id:
-            return Candidate(record, node_id, artifact, None, Flaw("node_mismatch", f'the artifact says node_id "{artifact["node_id"][:80]}", its key and '
-                                                                   f'signature "{node_id}"'))
+            return Candidate(
+                record,
+                node_id,
+                artifact,
+                None,
+                Flaw(
+                    "node_mismatch",
+                    f'the artifact says node_id "{artifact["node_id"][:80]}", its key and signature "{node_id}"',
+                ),
+            )
         if flaw := find_flaw(artifact, self.limits):
             return Candidate(record, node_id, artifact, None, flaw)
         try:
             return Candidate(record, node_id, artifact, hash_artifact(self.hash_key, artifact), None)
-        except UnicodeEncodeError:  # lone surrogates can't come out of UTF-8; a decoder that lets them through would be a trap
+        except (
+            UnicodeEncodeError
+        ):  # lone surrogates can't come out of UTF-8; a decoder that lets them through would be a trap
             return Candidate(record, node_id, artifact, None, Flaw("invalid_utf8", "a string holds lone surrogates"))
 
 
@@ -129,16 +159,24 @@ def _stranger(record: Record, reason: str, detail: str) -> Candidate:
 class _Intake:
     """The admission of one batch, record by record, over the rows as they were before it."""
 
-    def __init__(self, decider: _Decider, rows: Rows, batch: Batch, candidates: Sequence[Candidate], decided: Decided) -> None:
+    def __init__(
+        self, decider: _Decider, rows: Rows, batch: Batch, candidates: Sequence[Candidate], decided: Decided
+    ) -> None:
         self.decider, self.batch, self.decided = decider, batch, decided
         self.receipts = Receipts(decider.context, batch)
-        ids = list({id_key(c.node_id, c.artifact["artifact_id"]) for c in candidates if c.artifact is not None and c.flaw is None})
-        self.ids = dict(zip(ids, rows.get_many(IDS, ids), strict=True))
+        ids = list(
+            {
+                id_key(c.node_id, c.artifact["artifact_id"])
+                for c in candidates
+                if c.artifact is not None and c.flaw is None
+            }
+        )
+        self.ids = look_up(rows, IDS, ids)
         counters = [EVERYONE, *{quota_key(c.node_id) for c in candidates}]
-        self.used = {key: used or EMPTY for key, used in zip(counters, rows.get_many(QUOTAS, counters), strict=True)}
+        self.used = {key: used or EMPTY for key, used in look_up(rows, QUOTAS, counters).items()}
         self.new_ids: dict[bytes, Known] = {}
         self.changed: set[bytes] = set()
-        self.constrained: dict[str, int] = {}   # node -> retry_after of its last refusal for want of quota
+        self.constrained: dict[str, int] = {}  # node -> retry_after of its last refusal for want of quota
         self.last_ms: dict[str, int] = {}
         topology = decider.context.topology
         self.horizon_ms = topology.horizon_ms
@@ -161,8 +199,12 @@ class _Intake:
                 self.decided.count("resent")
                 self._tell(candidate, artifact_id, "resent", None, f"admitted before, as offset {known.raw_offset}")
             else:
-                self._refuse(candidate, artifact_id, "id_reused",
-                             f"this artifact_id was admitted at offset {known.raw_offset} with other content; a new artifact needs a new id")
+                self._refuse(
+                    candidate,
+                    artifact_id,
+                    "id_reused",
+                    f"this artifact_id was admitted at offset {known.raw_offset} with other content; a new artifact needs a new id",
+                )
             return
         node, everyone = self._counter(quota_key(node_id), record), self._counter(EVERYONE, record)
         if not may_enter(node, everyone, self.decider.node_limit, self.global_limit):
@@ -181,14 +223,29 @@ class _Intake:
         artifact, hashes, record, decider = candidate.artifact, candidate.hashes, candidate.record, self.decider
         assert artifact is not None and hashes is not None
         facts = {
-            "dedup_hash": hashes.dedup, "source_digest": hashes.source, "confidence": artifact["confidence"],
-            "threat_level": artifact["threat_level"], "opportunity_value": artifact["opportunity_value"],
-            "effective_reputation": decider.reputation, "rule": decider.context.rule, "raw_ms": record.timestamp,
-            "artifact_id": artifact["artifact_id"], "node_id": candidate.node_id, "content_type": artifact["content_type"],
-            "hash_key_id": decider.hash_key_id, "simulated": artifact["simulated"], "raw_partition": self.batch.partition,
-            "raw_offset": record.offset, "reputation_revision": 0, "node_hour_used": node.admitted, "global_hour_used": everyone.admitted,
+            "dedup_hash": hashes.dedup,
+            "source_digest": hashes.source,
+            "confidence": artifact["confidence"],
+            "threat_level": artifact["threat_level"],
+            "opportunity_value": artifact["opportunity_value"],
+            "effective_reputation": decider.reputation,
+            "rule": decider.context.rule,
+            "raw_ms": record.timestamp,
+            "artifact_id": artifact["artifact_id"],
+            "node_id": candidate.node_id,
+            "content_type": artifact["content_type"],
+            "hash_key_id": decider.hash_key_id,
+            "simulated": artifact["simulated"],
+            "raw_partition": self.batch.partition,
+            "raw_offset": record.offset,
+            "reputation_revision": 0,
+            "node_hour_used": node.admitted,
+            "global_hour_used": everyone.admitted,
         }
-        self.decided.send("artifacts.admitted", {"key": hashes.content, "value": decider.encode({"facts": facts, "artifact": record.value})})
+        self.decided.send(
+            "artifacts.admitted",
+            {"key": hashes.content, "value": decider.encode({"facts": facts, "artifact": record.value})},
+        )
 
     def _counter(self, key: bytes, record: Record) -> Used:
         return in_hour(self.used[key], record.timestamp)
@@ -209,12 +266,17 @@ class _Intake:
             key = quota_key(node_id)
             used = self._counter(key, candidate.record)
             self._use(key, used._replace(refused=used.refused + 1))
-        self.receipts.add(node_id.encode(), outcome(artifact_id.encode(), kind, candidate.record.offset, reason, detail))
+        self.receipts.add(
+            node_id.encode(), outcome(artifact_id.encode(), kind, candidate.record.offset, reason, detail)
+        )
 
     def _limit_words(self, node: Used, wait: int) -> str:
         own = self.decider.node_limit and node.admitted >= self.decider.node_limit
-        what = f"{node.admitted} artifacts of this node were admitted in this hour, the limit" if own else \
-            f"the network admitted {self.global_limit} artifacts in this hour, this partition's share of the limit"
+        what = (
+            f"{node.admitted} artifacts of this node were admitted in this hour, the limit"
+            if own
+            else f"the network admitted {self.global_limit} artifacts in this hour, this partition's share of the limit"
+        )
         return f"{what}; retry in {wait // 1000} s"
 
     def finish(self) -> None:
@@ -230,6 +292,8 @@ class _Intake:
         if node_id in self.constrained:
             suggestions.append("focus on higher-priority targets")
         return {
-            "status": "constrained" if node_id in self.constrained else "normal", "suggestions": suggestions,
-            "retry_after_ms": self.constrained.get(node_id), "quota_left": max(0, limit - used.admitted) if limit else None,
+            "status": "constrained" if node_id in self.constrained else "normal",
+            "suggestions": suggestions,
+            "retry_after_ms": self.constrained.get(node_id),
+            "quota_left": max(0, limit - used.admitted) if limit else None,
         }

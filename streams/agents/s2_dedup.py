@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
 
 from streams.agents.deadletters import dead_letter
 from streams.agents.receipts import Receipts, outcome
@@ -18,7 +17,7 @@ from streams.domain.dedup import (
     judge,
     remembered,
 )
-from streams.runtime.stage import Batch, Context, Decided, Record, Row, Rows, Stage, Table
+from streams.runtime.stage import Batch, Context, Decided, Record, Rows, Stage, look_up
 from streams.tables.canonicals import CANONICALS
 from streams.tables.contents import CONTENTS
 
@@ -35,24 +34,29 @@ class _Decider:
     def __init__(self, context: Context) -> None:
         self.context = context
         self.horizon_ms = context.topology.horizon_ms
-        self.slice = slicer("admitted", "facts", ("dedup_hash", "source_digest", "confidence", "raw_ms", "artifact_id", "node_id"))
+        self.slice = slicer(
+            "admitted", "facts", ("dedup_hash", "source_digest", "confidence", "raw_ms", "artifact_id", "node_id")
+        )
         self.head_in, self.head_out = header("admitted"), header("decided")
 
     def decide(self, rows: Rows, batch: Batch) -> Decided:
         decided = Decided()
         horizon_ms = self.horizon_ms
         artifacts = self._read(batch, decided)
-        canonicals = _look_up(rows, CANONICALS, {facts[0] for _, facts in artifacts})
+        canonicals = look_up(rows, CANONICALS, {facts[0] for _, _, facts in artifacts})
         # only the first of a dedup_hash asks who reported the content before
-        contents = _look_up(rows, CONTENTS, {record.key for record, facts in artifacts
-                                             if not _is_remembered(canonicals[facts[0]], facts[3], horizon_ms)})
+        contents = look_up(
+            rows,
+            CONTENTS,
+            {key for key, _, facts in artifacts if not _is_remembered(canonicals[facts[0]], facts[3], horizon_ms)},
+        )
         new_canonicals: dict[bytes, Canonical] = {}
         new_contents: dict[bytes, Content] = {}
         messages = decided.outputs.setdefault("artifacts.decided", [])
         receipts = Receipts(self.context, batch)
         tally = {UNIQUE: 0, UPGRADED: 0, DUPLICATE: 0, "corroborated": 0}
         partition = zigzag(batch.partition)
-        for record, facts in artifacts:
+        for key, record, facts in artifacts:
             dedup_hash, source_digest, confidence, raw_ms, artifact_id, node_id, _, _ = facts
             known = canonicals[dedup_hash]
             if known is not None and not remembered(known.first_seen_ms, raw_ms, horizon_ms):
@@ -61,14 +65,21 @@ class _Decider:
             canonicals[dedup_hash] = new_canonicals[dedup_hash] = row
             earlier = None
             if decision is UNIQUE:
-                earlier = contents.get(record.key)
+                earlier = contents.get(key)
                 if not _is_remembered(earlier, raw_ms, horizon_ms):
                     earlier = None
-                    contents[record.key] = new_contents[record.key] = Content(artifact_id, node_id, raw_ms, source_digest)
+                    contents[key] = new_contents[key] = Content(artifact_id, node_id, raw_ms, source_digest)
             tally[decision] += 1
             tally["corroborated"] += earlier is not None
-            messages.append({"key": record.key, "value": self._encode(record, facts, decision, row, known, earlier, partition)})
-            receipts.add(node_id, outcome(artifact_id, _OUTCOMES[decision], record.offset, canonical_id=row.artifact_id, version=row.version))
+            messages.append(
+                {"key": key, "value": self._encode(record, facts, decision, row, known, earlier, partition)}
+            )
+            receipts.add(
+                node_id,
+                outcome(
+                    artifact_id, _OUTCOMES[decision], record.offset, canonical_id=row.artifact_id, version=row.version
+                ),
+            )
         decided.rows = {CANONICALS: new_canonicals, CONTENTS: new_contents}
         for name, number in tally.items():
             if number:
@@ -76,7 +87,7 @@ class _Decider:
         receipts.send(decided)
         return decided
 
-    def _read(self, batch: Batch, decided: Decided) -> list[tuple[Record, Facts]]:
+    def _read(self, batch: Batch, decided: Decided) -> list[tuple[bytes, Record, Facts]]:
         """Every record that is what s1 writes, with its facts; others are dead letters."""
         take, head = self.slice, self.head_in
         artifacts = []
@@ -85,13 +96,21 @@ class _Decider:
             try:
                 if value is None or value[:HEADER_BYTES] != head or record.key is None or len(record.key) != 32:
                     raise ValueError("no admitted artifact under its content's hash")
-                artifacts.append((record, take(value)))
+                artifacts.append((record.key, record, take(value)))
             except (ValueError, IndexError, struct.error) as error:  # the topic is ours, so this is somebody's mistake
                 dead_letter(self.context, batch, record, "not_avro", f"{type(error).__name__}: {error}", decided)
         return artifacts
 
-    def _encode(self, record: Record, facts: Facts, decision: str, row: Canonical, known: Canonical | None, earlier: Content | None,
-                partition: bytes) -> bytes:
+    def _encode(
+        self,
+        record: Record,
+        facts: Facts,
+        decision: str,
+        row: Canonical,
+        known: Canonical | None,
+        earlier: Content | None,
+        partition: bytes,
+    ) -> bytes:
         """schemas/decided.avsc by hand: s1's facts and the original bytes are passed on, not decoded and made again."""
         value: bytes = record.value  # type: ignore[assignment]
         source_digest, node_id, start, end = facts[1], facts[5], facts[6], facts[7]
@@ -99,25 +118,45 @@ class _Decider:
         seen = zigzag(first_seen_ms)
         # read: null, or the row as it was; its first_seen is the one that is written anyway
         read = b"\0" if known is None else b"\2%b%b%b%b" % (zigzag(known[1]), _double(known[2]), seen, zigzag(known[4]))
-        corroborates = b"\0" if earlier is None else b"\2%b%b%b%b%b%b%b" % (
-            zigzag(len(earlier[0])), earlier[0], zigzag(len(earlier[1])), earlier[1], zigzag(earlier[2]), earlier[3],
-            b"\1" if is_independent(node_id, source_digest, earlier) else b"\0")
+        corroborates = (
+            b"\0"
+            if earlier is None
+            else b"\2%b%b%b%b%b%b%b"
+            % (
+                zigzag(len(earlier[0])),
+                earlier[0],
+                zigzag(len(earlier[1])),
+                earlier[1],
+                zigzag(earlier[2]),
+                earlier[3],
+                b"\1" if is_independent(node_id, source_digest, earlier) else b"\0",
+            )
+        )
         # admitted's artifact is `bytes`, decided's `null or bytes`: the same bytes behind the union's branch
         artifact = b"\0" if decision is DUPLICATE else b"\2" + value[end:]
-        return b"".join((
-            self.head_out, _DECISIONS[decision], zigzag(len(first_id)), first_id, zigzag(version), seen, zigzag(sightings), read, corroborates,
-            partition, zigzag(record.offset), self.context.rule, value[start:end], artifact,
-        ))
+        return b"".join(
+            (
+                self.head_out,
+                _DECISIONS[decision],
+                zigzag(len(first_id)),
+                first_id,
+                zigzag(version),
+                seen,
+                zigzag(sightings),
+                read,
+                corroborates,
+                partition,
+                zigzag(record.offset),
+                self.context.rule,
+                value[start:end],
+                artifact,
+            )
+        )
 
 
 _DECISIONS = {UNIQUE: zigzag(1), UPGRADED: zigzag(2), DUPLICATE: zigzag(3)}
 _OUTCOMES = {UNIQUE: "unique", UPGRADED: "upgraded", DUPLICATE: "duplicate"}
 _double = struct.Struct("<d").pack
-
-
-def _look_up(rows: Rows, table: Table[Row], keys: Iterable[bytes | None]) -> dict[bytes | None, Row | None]:
-    ordered = list(keys)
-    return dict(zip(ordered, rows.get_many(table, ordered), strict=True))  # type: ignore[arg-type]
 
 
 def _is_remembered(row: Canonical | Content | None, raw_ms: int, horizon_ms: int) -> bool:

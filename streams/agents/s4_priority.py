@@ -11,13 +11,27 @@ from streams.agents.deadletters import dead_letter
 from streams.codec import HEADER_BYTES, Undecodable, decoder, encoder, header, slicer, zigzag
 from streams.domain.dedup import DUPLICATE, UNIQUE, UPGRADED
 from streams.domain.priority import Weights, score
-from streams.runtime.stage import Batch, Context, Decided, Record, Rows, Stage
+from streams.runtime.stage import Batch, Context, Decided, Record, Rows, Stage, look_up
 from streams.tables.inherited import INHERITED
 from streams.tables.scores import SCORES, Scored
 from streams.units import duration_ms
 
-_WANTED = ("canonical_id", "version", "first_seen_ms", "confidence", "threat_level", "opportunity_value", "effective_reputation", "raw_ms",
-           "node_id", "content_type", "simulated", "raw_partition", "raw_offset", "reputation_revision")
+_WANTED = (
+    "canonical_id",
+    "version",
+    "first_seen_ms",
+    "confidence",
+    "threat_level",
+    "opportunity_value",
+    "effective_reputation",
+    "raw_ms",
+    "node_id",
+    "content_type",
+    "simulated",
+    "raw_partition",
+    "raw_offset",
+    "reputation_revision",
+)
 _DUPLICATE = zigzag(["UNKNOWN", UNIQUE, UPGRADED, DUPLICATE].index(DUPLICATE))
 
 
@@ -39,17 +53,23 @@ class _Decider:
         priority = context.topology.protocol["priority"]
         self.context = context
         self.weights = Weights.of(priority, duration_ms(priority["half_life"]))
-        self.slice, self.decode_link, self.encode = slicer("decided", "facts", _WANTED), decoder("link"), encoder("priority")
+        self.slice, self.decode_link, self.encode = (
+            slicer("decided", "facts", _WANTED),
+            decoder("link"),
+            encoder("priority"),
+        )
         self.head = header("decided")
 
     def decide(self, rows: Rows, batch: Batch) -> Decided:
         decided = Decided()
         by_link = batch.source == "links"
         take: Callable[..., Scored | None] = self._link if by_link else self._decided
-        events = [(record, event) for record in batch.records if (event := self._read(batch, record, decided)) is not None]
+        events = [
+            (record, event) for record in batch.records if (event := self._read(batch, record, decided)) is not None
+        ]
         field = "artifact_id" if by_link else "canonical_id"
-        ids = list({event[field] for _, event in events})
-        known = _Known(dict(zip(ids, rows.get_many(SCORES, ids), strict=True)), dict(zip(ids, rows.get_many(INHERITED, ids), strict=True)))
+        ids = {event[field] for _, event in events}
+        known = _Known(look_up(rows, SCORES, ids), look_up(rows, INHERITED, ids))
         scores: dict[bytes, Scored] = {}
         inherited: dict[bytes, int] = {}
         for record, event in events:
@@ -59,7 +79,10 @@ class _Decider:
                 inherited[canonical_id] = known.inherited[canonical_id]  # type: ignore[assignment]  # _link has just set it
             if row is not None:
                 known.scores[canonical_id] = scores[canonical_id] = row
-                decided.send("priorities", {"key": canonical_id, "value": self.encode(self._event(canonical_id.decode(), row, batch, record))})
+                decided.send(
+                    "priorities",
+                    {"key": canonical_id, "value": self.encode(self._event(canonical_id.decode(), row, batch, record))},
+                )
         decided.rows = {SCORES: scores, INHERITED: inherited}
         return decided
 
@@ -71,7 +94,7 @@ class _Decider:
                 return link | {"artifact_id": link["artifact_id"].encode()}
             if value[:HEADER_BYTES] != self.head:
                 raise Undecodable("not_avro", "not a decided artifact")
-            if value[HEADER_BYTES:HEADER_BYTES + 1] == _DUPLICATE:  # nothing to score: don't decode it
+            if value[HEADER_BYTES : HEADER_BYTES + 1] == _DUPLICATE:  # nothing to score: don't decode it
                 decided.count("not_new")
                 return None
             return dict(zip(_WANTED, self.slice(value), strict=False))
@@ -83,9 +106,21 @@ class _Decider:
         decided.count("scored")
         earlier = known.inherited[canonical_id]
         first_seen_ms = event["first_seen_ms"] if earlier is None else min(earlier, event["first_seen_ms"])
-        return Scored(event["version"], event["threat_level"], event["opportunity_value"], event["confidence"], event["effective_reputation"],
-                      event["reputation_revision"], first_seen_ms, event["raw_partition"], event["raw_offset"], event["raw_ms"],
-                      event["simulated"], event["node_id"].decode(), event["content_type"].decode())
+        return Scored(
+            event["version"],
+            event["threat_level"],
+            event["opportunity_value"],
+            event["confidence"],
+            event["effective_reputation"],
+            event["reputation_revision"],
+            first_seen_ms,
+            event["raw_partition"],
+            event["raw_offset"],
+            event["raw_ms"],
+            event["simulated"],
+            event["node_id"].decode(),
+            event["content_type"].decode(),
+        )
 
     def _link(self, event: dict[str, Any], canonical_id: bytes, known: _Known, decided: Decided) -> Scored | None:
         row, earlier = known.scores[canonical_id], known.inherited[canonical_id]
@@ -101,11 +136,30 @@ class _Decider:
         return row._replace(first_seen_ms=first_seen_ms)
 
     def _event(self, canonical_id: str, row: Scored, batch: Batch, record: Record) -> dict[str, Any]:
-        made = score(self.weights, row.threat_level, row.opportunity_value, row.confidence, row.effective_reputation, row.first_seen_ms, row.raw_ms)
+        made = score(
+            self.weights,
+            row.threat_level,
+            row.opportunity_value,
+            row.confidence,
+            row.effective_reputation,
+            row.first_seen_ms,
+            row.raw_ms,
+        )
         return {
-            "canonical_id": canonical_id, "version": row.version, "node_id": row.node_id, "content_type": row.content_type, **made._asdict(),
-            "effective_reputation": row.effective_reputation, "reputation_revision": row.reputation_revision,
-            "first_seen_ms": row.first_seen_ms, "raw_partition": row.raw_partition, "raw_offset": row.raw_offset, "raw_ms": row.raw_ms,
-            "input_topic": batch.source, "input_partition": batch.partition, "input_offset": record.offset, "simulated": row.simulated,
+            "canonical_id": canonical_id,
+            "version": row.version,
+            "node_id": row.node_id,
+            "content_type": row.content_type,
+            **made._asdict(),
+            "effective_reputation": row.effective_reputation,
+            "reputation_revision": row.reputation_revision,
+            "first_seen_ms": row.first_seen_ms,
+            "raw_partition": row.raw_partition,
+            "raw_offset": row.raw_offset,
+            "raw_ms": row.raw_ms,
+            "input_topic": batch.source,
+            "input_partition": batch.partition,
+            "input_offset": record.offset,
+            "simulated": row.simulated,
             "rule": self.context.rule,
         }

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from types import FrameType
+from typing import Any
 
 from confluent_kafka import Consumer, Producer, TopicPartition
 
@@ -24,7 +25,14 @@ from streams.topology import Topology, load
 log = logging.getLogger("icn.ticks")
 
 LOOK_BACK = 200  # records of control read at the start to find the last tick
-TICK = {"kind": "tick", "node_id": None, "principal": None, "generation": 0, "capabilities": [], "capacity": 0}
+TICK: dict[str, Any] = {
+    "kind": "tick",
+    "node_id": None,
+    "principal": None,
+    "generation": 0,
+    "capabilities": [],
+    "capacity": 0,
+}
 
 
 def last_slot(topology: Topology, settings: Settings) -> int | None:
@@ -74,7 +82,9 @@ def run() -> int:
     while not stop.is_set():
         for slot_ms, cadence_ms in due(slot, time.time_ns() // 1_000_000):
             for partition in range(topic.partitions):
-                producer.produce(topic.name, encode({**TICK, "slot_ms": slot_ms, "cadence_ms": cadence_ms}), b"", partition=partition)
+                producer.produce(
+                    topic.name, encode({**TICK, "slot_ms": slot_ms, "cadence_ms": cadence_ms}), b"", partition=partition
+                )
             slot = slot_ms
         producer.flush(10)
         stop.wait(0.5)

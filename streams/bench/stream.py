@@ -33,7 +33,7 @@ from streams.runtime.store import open_store, restore, wipe
 from streams.settings import Settings, read_settings
 from streams.topology import Topology, default_path, parse
 
-UNIQUE_SHARE = 4          # one in four artifacts is new
+UNIQUE_SHARE = 4  # one in four artifacts is new
 RUN_TIMEOUT_S = 900
 Say = Callable[[str], None]
 
@@ -82,7 +82,10 @@ class Bench:
 
     def produce(self, alias: str, records: Any, total: int) -> None:
         """Fill a topic: (key, value, headers)."""
-        producer, topic = Producer(self.settings.librdkafka_producer(**{"linger.ms": 50})), self.topology.topic(alias).name
+        producer, topic = (
+            Producer(self.settings.librdkafka_producer(**{"linger.ms": 50})),
+            self.topology.topic(alias).name,
+        )
         for number, (key, value, headers) in enumerate(records, 1):
             producer.produce(topic, value, key, headers=headers)
             if number % 20_000 == 0:
@@ -96,7 +99,9 @@ class Bench:
     def reset(self, *stages: str) -> None:
         """As if these stages had never run: their outputs, changelogs, groups and tables are gone; their input stays."""
         agents = [self.topology.agent(stage) for stage in stages]
-        names = {self.topology.topics[alias].name for agent in agents for alias in agent.writes} | {a.changelog for a in agents}
+        names = {self.topology.topics[alias].name for agent in agents for alias in agent.writes} | {
+            a.changelog for a in agents
+        }
         names.add(self.topology.topic("batches").name)
         for future in self.admin.delete_topics(list(names), operation_timeout=60).values():
             future.result(60)
@@ -110,8 +115,15 @@ class Bench:
     def run(self, stages: tuple[str, ...], expected: Mapping[str, int], workers: int = 1) -> dict[str, Run]:
         """Run stages until each has decided so many records of its inputs; figures by stage, from broker times of the batches."""
         with (self.folder / "workers.log").open("ab") as log:
-            processes = [subprocess.Popen([sys.executable, "-m", "streams", "worker", "--no-ticks", *stages], env=self.env, stdout=log, stderr=log)
-                         for _ in range(workers)]
+            processes = [
+                subprocess.Popen(
+                    [sys.executable, "-m", "streams", "worker", "--no-ticks", *stages],
+                    env=self.env,
+                    stdout=log,
+                    stderr=log,
+                )
+                for _ in range(workers)
+            ]
         usage: dict[str, dict[int, tuple[float, float]]] = {stage: {} for stage in stages}
         deadline = time.monotonic() + RUN_TIMEOUT_S
         try:
@@ -120,16 +132,28 @@ class Bench:
                 time.sleep(0.5)
                 _look(processes, usage)
                 history = read_history(self.topology, self.settings)
-                done = {s for s in stages if sum(step.event["records"] for step in _steps(history, self.topology, s)) >= expected[s]}
+                done = {
+                    s
+                    for s in stages
+                    if sum(step.event["records"] for step in _steps(history, self.topology, s)) >= expected[s]
+                }
                 if time.monotonic() > deadline or any(p.poll() is not None for p in processes):
-                    raise IcnError(f"the stages did not finish: {self.folder / 'workers.log'}", (self.folder / "workers.log").read_text()[-1500:])
+                    raise IcnError(
+                        f"the stages did not finish: {self.folder / 'workers.log'}",
+                        (self.folder / "workers.log").read_text()[-1500:],
+                    )
             _look(processes, usage)
         finally:
             for process in processes:
                 process.terminate()
             for process in processes:
                 process.wait(30)
-        return {stage: _measured(stage, sorted(_steps(history, self.topology, stage), key=lambda s: s.time_ms), usage[stage]) for stage in stages}
+        return {
+            stage: _measured(
+                stage, sorted(_steps(history, self.topology, stage), key=lambda s: s.time_ms), usage[stage]
+            )
+            for stage in stages
+        }
 
 
 def _steps(history: Any, topology: Topology, stage: str) -> list[Step]:
@@ -144,7 +168,10 @@ def _look(workers: list[subprocess.Popen[bytes]], usage: dict[str, dict[int, tup
                 command, cpu = child.cmdline(), child.cpu_times()
                 stage = next((s for s in usage if s in command), None)
                 if stage is not None:
-                    usage[stage][child.pid] = (cpu.user + cpu.system, max(child.memory_info().rss / (1 << 20), usage[stage].get(child.pid, (0, 0))[1]))
+                    usage[stage][child.pid] = (
+                        cpu.user + cpu.system,
+                        max(child.memory_info().rss / (1 << 20), usage[stage].get(child.pid, (0, 0))[1]),
+                    )
             except psutil.NoSuchProcess:
                 continue
 
@@ -155,19 +182,45 @@ def _measured(stage: str, steps: list[Step], usage: dict[int, tuple[float, float
     records = sum(step.event["records"] for step in steps)
     scale = records / max(1, records - steps[0].event["records"])
     unique = sum(step.event["counts"].get("unique", 0) for step in steps)
-    return Run(stage, records, seconds * scale, sum(cpu for cpu, _ in usage.values()), unique, max((rss for _, rss in usage.values()), default=0.0))
+    return Run(
+        stage,
+        records,
+        seconds * scale,
+        sum(cpu for cpu, _ in usage.values()),
+        unique,
+        max((rss for _, rss in usage.values()), default=0.0),
+    )
 
 
-def run_rival(bench: Bench, python: str, script: str, records: int, number: int) -> Run:
+def run_rival(bench: Bench, python: str, script: str, source: str, records: int, number: int) -> Run:
     """Run one rival's script in its own environment."""
     output, state = f"bench.rival-{script}-{number}", bench.folder / "rivals" / f"{script}-{number}"
     state.mkdir(parents=True)
     for future in bench.admin.create_topics([NewTopic(output, 4, 1)]).values():
         future.result(30)
-    source = bench.topology.topic("artifacts.admitted").name if records == bench.loaded else f"{bench.topology.topic('artifacts.admitted').name}.small"  # type: ignore[attr-defined]
-    done = subprocess.run([python, str(Path(__file__).with_name("rivals") / f"{script}.py"), "--brokers", bench.settings.brokers, "--input", source,
-                           "--output", output, "--count", str(records), "--group", f"{script}-{number}", "--state", str(state)],
-                          env=bench.env | {"PYTHONPATH": str(Path(__file__).parents[2])}, capture_output=True, text=True, timeout=RUN_TIMEOUT_S, check=False)
+    done = subprocess.run(
+        [
+            python,
+            str(Path(__file__).with_name("rivals") / f"{script}.py"),
+            "--brokers",
+            bench.settings.brokers,
+            "--input",
+            source,
+            "--output",
+            output,
+            "--count",
+            str(records),
+            "--group",
+            f"{script}-{number}",
+            "--state",
+            str(state),
+        ],
+        env=bench.env | {"PYTHONPATH": str(Path(__file__).parents[2])},
+        capture_output=True,
+        text=True,
+        timeout=RUN_TIMEOUT_S,
+        check=False,
+    )
     if done.returncode:
         raise IcnError(f"{script} ended {done.returncode}", done.stderr[-1500:])
     about = json.loads(done.stdout.strip().splitlines()[-1])
@@ -193,15 +246,21 @@ def measure_restore(bench: Bench) -> tuple[int, float]:
     return rows, seconds
 
 
-def bench_stream(folder: Path, records: int, faust_records: int, chain_records: int, rounds: int, rivals: str | None, say: Say) -> dict[str, Any]:
+def bench_stream(
+    folder: Path, records: int, faust_records: int, chain_records: int, rounds: int, rivals: str | None, say: Say
+) -> dict[str, Any]:
     """The whole benchmark. `rivals`: the Python that has the other engines; None leaves them out."""
     bench = Bench(folder, say)
     try:
         say(f"producing {records:,} admitted artifacts, {records // UNIQUE_SHARE:,} of them unique …")
-        bench.produce("artifacts.admitted", ((k, v, None) for k, v, _ in admitted_records(records, records // UNIQUE_SHARE)), records)
-        bench.loaded = records  # type: ignore[attr-defined]
+        bench.produce(
+            "artifacts.admitted",
+            ((k, v, None) for k, v, _ in admitted_records(records, records // UNIQUE_SHARE)),
+            records,
+        )
+        big = bench.topology.topic("artifacts.admitted").name
+        small = f"{big}.small"
         if rivals:
-            small = f"{bench.topology.topic('artifacts.admitted').name}.small"
             for future in bench.admin.create_topics([NewTopic(small, 4, 1)]).values():
                 future.result(30)
             producer = Producer(bench.settings.librdkafka_producer())
@@ -214,8 +273,8 @@ def bench_stream(folder: Path, records: int, faust_records: int, chain_records: 
             runs.append(bench.run(("s2_dedup",), {"s2_dedup": records})["s2_dedup"])
             say(_line(runs[-1]))
             if rivals:
-                for script, count in (("quix", records), ("stock_faust", faust_records)):
-                    runs.append(run_rival(bench, rivals, script, count, number))
+                for script, topic, count in (("quix", big, records), ("stock_faust", small, faust_records)):
+                    runs.append(run_rival(bench, rivals, script, topic, count, number))
                     say(_line(runs[-1]))
         for run in runs:
             if run.unique != run.records // UNIQUE_SHARE:
@@ -247,19 +306,27 @@ def bench_chain(bench: Bench, records: int, say: Say) -> dict[str, Any]:
     history = read_history(bench.topology, bench.settings)
     times = [step.time_ms for stage in stages for step in _steps(history, bench.topology, stage)]
     seconds = (max(times) - min(times)) / 1000
-    say(f"chain, two workers: {records:,} in {seconds:.1f} s: {records / seconds:,.0f}/s ({time.time() - started_at:.0f} s with start)")
+    say(
+        f"chain, two workers: {records:,} in {seconds:.1f} s: {records / seconds:,.0f}/s ({time.time() - started_at:.0f} s with start)"
+    )
     for stage in stages:
         say("  " + _line(made[stage]))
     bench.reset("s1_intake")
     alone = bench.run(("s1_intake",), {"s1_intake": records + 10})["s1_intake"]
     say("s1 alone, one partition: " + _line(alone))
-    return {"records_per_s": records / seconds, "s1_ceiling_per_s": alone.per_second,
-            "cpu_seconds_per_million": {stage: made[stage].cpu_seconds / records * 1e6 for stage in stages}}
+    return {
+        "records_per_s": records / seconds,
+        "s1_ceiling_per_s": alone.per_second,
+        "cpu_seconds_per_million": {stage: made[stage].cpu_seconds / records * 1e6 for stage in stages},
+    }
 
 
 def _line(run: Run) -> str:
-    return (f"{run.engine}: {run.records:,} in {run.seconds:.1f} s: {run.per_second:,.0f}/s, {run.cpu_seconds / run.records * 1e6:.1f} CPU-s per million, "
-            f"{run.unique:,} unique, {run.rss_mib:.0f} MiB")
+    cpu = run.cpu_seconds / run.records * 1e6
+    return (
+        f"{run.engine}: {run.records:,} in {run.seconds:.1f} s: {run.per_second:,.0f}/s, {cpu:.1f} CPU-s per million, "
+        f"{run.unique:,} unique, {run.rss_mib:.0f} MiB"
+    )
 
 
 def _summary(runs: list[Run], restore_per_s: float, chain: dict[str, Any]) -> dict[str, Any]:
@@ -268,17 +335,33 @@ def _summary(runs: list[Run], restore_per_s: float, chain: dict[str, Any]) -> di
         mine = [run for run in runs if run.engine == engine]
         rates = [run.per_second for run in mine]
         engines[engine] = {
-            "records": mine[0].records, "rounds": len(mine), "per_second_median": statistics.median(rates), "per_second_min": min(rates),
-            "per_second_max": max(rates), "cpu_seconds_per_million": statistics.median(r.cpu_seconds / r.records * 1e6 for r in mine),
-            "rss_mib_max": max(r.rss_mib for r in mine), "unique": mine[0].unique,
+            "records": mine[0].records,
+            "rounds": len(mine),
+            "per_second_median": statistics.median(rates),
+            "per_second_min": min(rates),
+            "per_second_max": max(rates),
+            "cpu_seconds_per_million": statistics.median(r.cpu_seconds / r.records * 1e6 for r in mine),
+            "rss_mib_max": max(r.rss_mib for r in mine),
+            "unique": mine[0].unique,
         }
     ours = engines["s2_dedup"]["per_second_median"]
-    ratio = {name: ours / engines[name]["per_second_median"] if name in engines else None for name in ("stock_faust", "quix")}
-    return {"stage_vs_stock_faust": ratio["stock_faust"], "stage_vs_quix": ratio["quix"], "chain_records_per_s": chain["records_per_s"],
-            "restore_records_per_s": restore_per_s, "s1_ceiling_per_s": chain["s1_ceiling_per_s"], "engines": engines, "chain": chain,
-            "machine": _machine()}
+    ratio = {
+        name: ours / engines[name]["per_second_median"] if name in engines else None for name in ("stock_faust", "quix")
+    }
+    return {
+        "stage_vs_stock_faust": ratio["stock_faust"],
+        "stage_vs_quix": ratio["quix"],
+        "chain_records_per_s": chain["records_per_s"],
+        "restore_records_per_s": restore_per_s,
+        "s1_ceiling_per_s": chain["s1_ceiling_per_s"],
+        "engines": engines,
+        "chain": chain,
+        "machine": _machine(),
+    }
 
 
 def _machine() -> str:
-    model = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text()) if Path("/proc/cpuinfo").exists() else None
+    model = (
+        re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text()) if Path("/proc/cpuinfo").exists() else None
+    )
     return f"{os.cpu_count()} cores, {model[1] if model else 'unknown processor'}, Python {sys.version.split()[0]}"

@@ -13,7 +13,9 @@ from streams.topology import Topology
 LEADERS_TIMEOUT_S = 30
 CHANGELOG_CONFIG = {
     # rows are last-writer-wins, so compaction keeps the truth; tombstones stay long enough for a store that slept
-    "cleanup.policy": "compact", "delete.retention.ms": str(7 * 86_400_000), "max.message.bytes": str(2 << 20),
+    "cleanup.policy": "compact",
+    "delete.retention.ms": str(7 * 86_400_000),
+    "max.message.bytes": str(2 << 20),
 }
 
 
@@ -47,7 +49,10 @@ class Step:
 
 def wanted_topics(topology: Topology) -> list[Wanted]:
     """Every topic of the network, each stage's changelog included."""
-    topics = [Wanted(t.name, t.partitions, t.config(topology.horizon_ms, topology.simulated)) for t in topology.topics.values()]
+    topics = [
+        Wanted(t.name, t.partitions, t.config(topology.horizon_ms, topology.simulated))
+        for t in topology.topics.values()
+    ]
     return topics + [Wanted(a.changelog, a.partitions, CHANGELOG_CONFIG) for a in topology.agents.values()]
 
 
@@ -61,19 +66,49 @@ def plan(wanted: Iterable[Wanted], existing: Mapping[str, Existing]) -> list[Ste
             continue
         if is_now.partitions != topic.partitions:
             verb = "fewer" if topic.partitions < is_now.partitions else "more"
-            steps.append(Step("refuse", topic.name,
-                              f"has {is_now.partitions} partitions, topology says {topic.partitions}: {verb} would move keys "
-                              "away from their rows", topic))
+            steps.append(
+                Step(
+                    "refuse",
+                    topic.name,
+                    f"has {is_now.partitions} partitions, topology says {topic.partitions}: {verb} would move keys "
+                    "away from their rows",
+                    topic,
+                )
+            )
         for key in ("message.timestamp.type", "cleanup.policy"):
             if key in topic.config and is_now.config.get(key) != topic.config[key]:
-                steps.append(Step("refuse", topic.name, f"{key} is {is_now.config.get(key)}, topology says {topic.config[key]}", topic))
-        changed = {k: v for k, v in topic.config.items()
-                   if k not in ("message.timestamp.type", "cleanup.policy") and is_now.config.get(k) != v}
+                steps.append(
+                    Step(
+                        "refuse",
+                        topic.name,
+                        f"{key} is {is_now.config.get(key)}, topology says {topic.config[key]}",
+                        topic,
+                    )
+                )
+        changed = {
+            k: v
+            for k, v in topic.config.items()
+            if k not in ("message.timestamp.type", "cleanup.policy") and is_now.config.get(k) != v
+        }
         for key in ("retention.ms",):
             if key in changed and 0 <= int(changed[key]) < int(is_now.config.get(key, "-1")):
-                steps.append(Step("refuse", topic.name, f"{key} would shrink from {is_now.config[key]} to {changed.pop(key)}: events would be lost", topic))
+                steps.append(
+                    Step(
+                        "refuse",
+                        topic.name,
+                        f"{key} would shrink from {is_now.config[key]} to {changed.pop(key)}: events would be lost",
+                        topic,
+                    )
+                )
         if changed:
-            steps.append(Step("configure", topic.name, ", ".join(f"{k}: {is_now.config.get(k)} -> {v}" for k, v in changed.items()), topic))
+            steps.append(
+                Step(
+                    "configure",
+                    topic.name,
+                    ", ".join(f"{k}: {is_now.config.get(k)} -> {v}" for k, v in changed.items()),
+                    topic,
+                )
+            )
     return steps
 
 
@@ -102,11 +137,18 @@ class Admin:
                 return {}
             described = self.client.describe_topics(TopicCollection(found))
             configs = self.client.describe_configs([ConfigResource(ResourceType.TOPIC, name) for name in found])
-            values = {resource.name: {k: e.value for k, e in future.result(30).items()} for resource, future in configs.items()}
-            return {name: Existing(len(future.result(30).partitions), values[name], str(future.result(30).topic_id))
-                    for name, future in described.items()}
+            values = {
+                resource.name: {k: e.value for k, e in future.result(30).items()}
+                for resource, future in configs.items()
+            }
+            return {
+                name: Existing(len(future.result(30).partitions), values[name], str(future.result(30).topic_id))
+                for name, future in described.items()
+            }
         except KafkaException as error:
-            raise BrokerError(f"{self.settings.brokers}: {error.args[0].str()}", "is the broker running? icn broker status") from error
+            raise BrokerError(
+                f"{self.settings.brokers}: {error.args[0].str()}", "is the broker running? icn broker status"
+            ) from error
 
     def plan(self, topology: Topology) -> list[Step]:
         """The difference between topology.yaml and the cluster."""
@@ -127,8 +169,13 @@ class Admin:
         steps = self.plan(topology)
         refuse(steps)
         brokers = len(self.client.list_topics(timeout=10).brokers)
-        new = [NewTopic(s.topic, s.wanted.partitions, min(self.settings.replication, brokers), config=dict(s.wanted.config))
-               for s in steps if s.action == "create"]
+        new = [
+            NewTopic(
+                s.topic, s.wanted.partitions, min(self.settings.replication, brokers), config=dict(s.wanted.config)
+            )
+            for s in steps
+            if s.action == "create"
+        ]
         try:
             for future in (self.client.create_topics(new) if new else {}).values():
                 try:
@@ -136,9 +183,18 @@ class Admin:
                 except KafkaException as error:
                     if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:  # somebody applies at the same time
                         raise
-            changes = [ConfigResource(ResourceType.TOPIC, s.topic, incremental_configs=[
-                ConfigEntry(k, v, incremental_operation=AlterConfigOpType.SET) for k, v in s.wanted.config.items()])
-                for s in steps if s.action == "configure"]
+            changes = [
+                ConfigResource(
+                    ResourceType.TOPIC,
+                    s.topic,
+                    incremental_configs=[
+                        ConfigEntry(k, v, incremental_operation=AlterConfigOpType.SET)
+                        for k, v in s.wanted.config.items()
+                    ],
+                )
+                for s in steps
+                if s.action == "configure"
+            ]
             for future in (self.client.incremental_alter_configs(changes) if changes else {}).values():
                 future.result(30)
         except KafkaException as error:
@@ -151,10 +207,16 @@ class Admin:
         deadline = time.monotonic() + LEADERS_TIMEOUT_S
         while names:
             known = self.client.list_topics(timeout=10).topics
-            if all(name in known and known[name].partitions and all(p.leader >= 0 for p in known[name].partitions.values()) for name in names):
+            if all(
+                name in known and known[name].partitions and all(p.leader >= 0 for p in known[name].partitions.values())
+                for name in names
+            ):
                 return
             if time.monotonic() > deadline:
-                raise BrokerError(f"topics {', '.join(names)} have no leader after {LEADERS_TIMEOUT_S} s", "are enough brokers running?")
+                raise BrokerError(
+                    f"topics {', '.join(names)} have no leader after {LEADERS_TIMEOUT_S} s",
+                    "are enough brokers running?",
+                )
             time.sleep(0.05)
 
     def require(self, topology: Topology, names: Iterable[str]) -> dict[str, Existing]:
@@ -164,7 +226,10 @@ class Admin:
         for step in plan(wanted, existing):
             if step.action in ("create", "refuse"):
                 what = "is missing" if step.action == "create" else step.detail
-                raise ContractError(f'topic "{step.topic}" {what}', "icn topics plan shows all differences; icn topics apply makes what is missing")
+                raise ContractError(
+                    f'topic "{step.topic}" {what}',
+                    "icn topics plan shows all differences; icn topics apply makes what is missing",
+                )
         return existing
 
 
@@ -172,5 +237,7 @@ def refuse(steps: Iterable[Step]) -> None:
     """Raise ContractError if the plan holds what can't be done to a topic with events in it."""
     bad = [step for step in steps if step.action == "refuse"]
     if bad:
-        raise ContractError("; ".join(f'topic "{s.topic}" {s.detail}' for s in bad),
-                            "change topology.yaml back, or start a new deployment (another prefix)")
+        raise ContractError(
+            "; ".join(f'topic "{s.topic}" {s.detail}' for s in bad),
+            "change topology.yaml back, or start a new deployment (another prefix)",
+        )

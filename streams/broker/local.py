@@ -71,7 +71,9 @@ class LocalBroker:
             return None
         return pid
 
-    def start(self, port: int = 0, *, owned: bool = False, say: Callable[[str], None] = _silent, timeout_s: float = 60) -> str:
+    def start(
+        self, port: int = 0, *, owned: bool = False, say: Callable[[str], None] = _silent, timeout_s: float = 60
+    ) -> str:
         """Start all nodes; return the bootstrap servers once they answer. `owned`: they end with this process.
 
         A second start on the same data goes on where it was, on the same ports. Raises BrokerError.
@@ -135,7 +137,9 @@ class LocalBroker:
             path.write_text("".join(f"{a} {b}\n" for a, b in pairs))
         return pairs
 
-    def _start_node(self, node: int, ports: list[tuple[int, int]], executable: Path, classpath: str, owned: bool) -> subprocess.Popen[bytes]:
+    def _start_node(
+        self, node: int, ports: list[tuple[int, int]], executable: Path, classpath: str, owned: bool
+    ) -> subprocess.Popen[bytes]:
         home = self.folder / str(node)
         home.mkdir(exist_ok=True)
         client, controller = ports[node - 1]
@@ -145,21 +149,45 @@ class LocalBroker:
                 try:
                     probe.bind(("127.0.0.1", number))
                 except OSError as error:
-                    raise BrokerError(f"port {number} is in use", f"stop what listens there, or remove {self.folder / 'ports'} to choose others") from error
+                    raise BrokerError(
+                        f"port {number} is in use",
+                        f"stop what listens there, or remove {self.folder / 'ports'} to choose others",
+                    ) from error
         properties = home / "server.properties"
         properties.write_text("".join(f"{key}={value}\n" for key, value in self._config(node, home, ports).items()))
         (home / "log4j2.xml").write_text(_LOG4J.format(log=home / "kafka.log"))
         heap = os.environ.get("ICN_KAFKA_HEAP", "512m")
-        run = [str(executable), f"-Xmx{heap}", f"-Xms{heap}", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=50", "-Djava.awt.headless=true",
-               f"-Dlog4j2.configurationFile={home / 'log4j2.xml'}", "-cp", classpath]
+        run = [
+            str(executable),
+            f"-Xmx{heap}",
+            f"-Xms{heap}",
+            "-XX:+UseG1GC",
+            "-XX:MaxGCPauseMillis=50",
+            "-Djava.awt.headless=true",
+            f"-Dlog4j2.configurationFile={home / 'log4j2.xml'}",
+            "-cp",
+            classpath,
+        ]
         out = (home / "stdout.log").open("ab")
         if not (home / "data" / "meta.properties").exists():
-            formatted = subprocess.run([*run, "kafka.tools.StorageTool", "format", "-t", self._cluster_id(), "-c", str(properties)],
-                                       stdout=out, stderr=out, check=False)
+            formatted = subprocess.run(
+                [*run, "kafka.tools.StorageTool", "format", "-t", self._cluster_id(), "-c", str(properties)],
+                stdout=out,
+                stderr=out,
+                check=False,
+            )
             if formatted.returncode:
-                raise BrokerError(f"Apache Kafka could not format {home / 'data'}", f"disk full? see {home / 'stdout.log'}")
-        process = subprocess.Popen([*run, "kafka.Kafka", str(properties)], stdout=out, stderr=out, stdin=subprocess.DEVNULL,
-                                   start_new_session=not owned, preexec_fn=_die_with_parent if owned else None)
+                raise BrokerError(
+                    f"Apache Kafka could not format {home / 'data'}", f"disk full? see {home / 'stdout.log'}"
+                )
+        process = subprocess.Popen(
+            [*run, "kafka.Kafka", str(properties)],
+            stdout=out,
+            stderr=out,
+            stdin=subprocess.DEVNULL,
+            start_new_session=not owned,
+            preexec_fn=_die_with_parent if owned else None,
+        )
         out.close()
         (home / "pid").write_text(str(process.pid))
         return process
@@ -175,17 +203,30 @@ class LocalBroker:
         replicas = len(ports)
         voters = ",".join(f"{i}@127.0.0.1:{c}" for i, (_, c) in enumerate(ports, 1))
         return {
-            "process.roles": "broker,controller", "node.id": node, "controller.quorum.voters": voters,
+            "process.roles": "broker,controller",
+            "node.id": node,
+            "controller.quorum.voters": voters,
             "listeners": f"PLAINTEXT://127.0.0.1:{client},CONTROLLER://127.0.0.1:{controller}",
-            "advertised.listeners": f"PLAINTEXT://127.0.0.1:{client}", "controller.listener.names": "CONTROLLER",
+            "advertised.listeners": f"PLAINTEXT://127.0.0.1:{client}",
+            "controller.listener.names": "CONTROLLER",
             "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
-            "log.dirs": home / "data", "auto.create.topics.enable": "false", "default.replication.factor": replicas,
-            "offsets.topic.replication.factor": replicas, "offsets.topic.num.partitions": 4,
-            "transaction.state.log.replication.factor": replicas, "transaction.state.log.min.isr": min(2, replicas),
-            "transaction.state.log.num.partitions": 4, "min.insync.replicas": min(2, replicas),
-            "group.initial.rebalance.delay.ms": 0, "group.min.session.timeout.ms": 1000, "num.network.threads": 2, "num.io.threads": 4,
-            "share.coordinator.state.topic.replication.factor": replicas, "share.coordinator.state.topic.min.isr": 1,
-            "message.max.bytes": 4 << 20, "replica.fetch.max.bytes": 4 << 20,
+            "log.dirs": home / "data",
+            "auto.create.topics.enable": "false",
+            "default.replication.factor": replicas,
+            "offsets.topic.replication.factor": replicas,
+            "offsets.topic.num.partitions": 4,
+            "transaction.state.log.replication.factor": replicas,
+            "transaction.state.log.min.isr": min(2, replicas),
+            "transaction.state.log.num.partitions": 4,
+            "min.insync.replicas": min(2, replicas),
+            "group.initial.rebalance.delay.ms": 0,
+            "group.min.session.timeout.ms": 1000,
+            "num.network.threads": 2,
+            "num.io.threads": 4,
+            "share.coordinator.state.topic.replication.factor": replicas,
+            "share.coordinator.state.topic.min.isr": 1,
+            "message.max.bytes": 4 << 20,
+            "replica.fetch.max.bytes": 4 << 20,
         }
 
     def _wait(self, bootstrap: str, started: list[subprocess.Popen[bytes]], timeout_s: float) -> None:
@@ -196,12 +237,17 @@ class LocalBroker:
         deadline = time.monotonic() + timeout_s
         while True:
             if any(process.poll() is not None for process in started):
-                raise BrokerError("Apache Kafka ended while starting", f"see {self.folder}/*/kafka.log and stdout.log (disk full? port in use?)")
+                raise BrokerError(
+                    "Apache Kafka ended while starting",
+                    f"see {self.folder}/*/kafka.log and stdout.log (disk full? port in use?)",
+                )
             try:
                 if len(admin.list_topics(timeout=1).brokers) >= len(started):
                     return
             except KafkaException:
                 pass
             if time.monotonic() > deadline:
-                raise BrokerError(f"Apache Kafka did not answer within {timeout_s:.0f} s", f"see {self.folder}/*/kafka.log")
+                raise BrokerError(
+                    f"Apache Kafka did not answer within {timeout_s:.0f} s", f"see {self.folder}/*/kafka.log"
+                )
             time.sleep(0.1)

@@ -29,8 +29,15 @@ def registered(topology: Topology, settings: Settings) -> dict[str, dict[str, An
             event = decode(message.value())
         except Undecodable:
             continue
-        if event["kind"] == "node_registered" and event["generation"] >= nodes.get(event["node_id"], event)["generation"]:
-            nodes[event["node_id"]] = event | {"registered_ms": message.timestamp()[1], "partition": message.partition(), "offset": message.offset()}
+        if (
+            event["kind"] == "node_registered"
+            and event["generation"] >= nodes.get(event["node_id"], event)["generation"]
+        ):
+            nodes[event["node_id"]] = event | {
+                "registered_ms": message.timestamp()[1],
+                "partition": message.partition(),
+                "offset": message.offset(),
+            }
     return nodes
 
 
@@ -44,18 +51,38 @@ def token_path(settings: Settings, node_id: str) -> Path:
     return settings.state / "nodes" / f"{node_id}.json"
 
 
-def register(topology: Topology, settings: Settings, node_id: str, principal: str, capabilities: tuple[str, ...] = (), capacity: int = 3,
-             rotate: bool = False) -> dict[str, Any]:
-    """Add a node, or give it a new token (`rotate`). Returns the registration with `token` (hex), `partition` and `offset`. Raises IcnError."""
+def register(
+    topology: Topology,
+    settings: Settings,
+    node_id: str,
+    principal: str,
+    capabilities: tuple[str, ...] = (),
+    capacity: int = 3,
+    rotate: bool = False,
+) -> dict[str, Any]:
+    """Add a node, or give it a new token (`rotate`). Raises IcnError.
+
+    Returns the registration with `token` (hex), `partition` and `offset`.
+    """
     if not 0 < len(node_id) <= ID_MAX or any(c in node_id for c in "\x00/\\") or node_id in (".", ".."):
         raise IcnError(f"node id {node_id!r}: 1 to {ID_MAX} characters, none of / \\ or NUL", "for example: node-7")
     known = registered(topology, settings).get(node_id)
     if known and not rotate:
-        raise IcnError(f'node "{node_id}" is registered (principal "{known["principal"]}", generation {known["generation"]})',
-                       "icn node register --rotate gives it a new token and revokes the old one")
+        raise IcnError(
+            f'node "{node_id}" is registered (principal "{known["principal"]}", generation {known["generation"]})',
+            "icn node register --rotate gives it a new token and revokes the old one",
+        )
     generation = known["generation"] + 1 if known else 1
-    event = {"kind": "node_registered", "slot_ms": time.time_ns() // 1_000_000, "cadence_ms": 0, "node_id": node_id, "principal": principal,
-             "generation": generation, "capabilities": list(capabilities), "capacity": capacity}
+    event = {
+        "kind": "node_registered",
+        "slot_ms": time.time_ns() // 1_000_000,
+        "cadence_ms": 0,
+        "node_id": node_id,
+        "principal": principal,
+        "generation": generation,
+        "capabilities": list(capabilities),
+        "capacity": capacity,
+    }
     producer = Producer(settings.librdkafka_producer(**{"delivery.timeout.ms": 30_000}))
     written: list[tuple[int, int]] = []
     failed: list[str] = []
@@ -69,7 +96,9 @@ def register(topology: Topology, settings: Settings, node_id: str, principal: st
     producer.produce(topology.topic("control").name, encoder("control")(event), node_id.encode(), on_delivery=delivered)
     producer.flush(35)
     if not written:
-        raise BrokerError(f"registration not written: {failed[0] if failed else 'the broker did not answer'}", "icn broker status")
+        raise BrokerError(
+            f"registration not written: {failed[0] if failed else 'the broker did not answer'}", "icn broker status"
+        )
     token = token_of(settings, node_id, generation).hex()
     path = token_path(settings, node_id)
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -85,7 +114,11 @@ def in_force(topology: Topology, settings: Settings, partition: int, offset: int
     while time.monotonic() < deadline:
         for message in fold(settings, topology.topic("batches").name, last=200):
             event = decode(message.value())
-            if event["stage"] == "s1_intake" and event["partition"] == partition and event["applied"].get("control", -1) >= offset:
+            if (
+                event["stage"] == "s1_intake"
+                and event["partition"] == partition
+                and event["applied"].get("control", -1) >= offset
+            ):
                 return True
         time.sleep(0.2)
     return False

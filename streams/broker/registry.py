@@ -70,7 +70,7 @@ def read_schema(text: str) -> tuple[Any, str]:
     """JSON text -> (schema, parsing canonical form). Raises Refused."""
     try:
         schema = json.loads(text)
-        graph(schema)                 # what fastavro lets pass: fields or union branches twice, names that are none
+        graph(schema)  # what fastavro lets pass: fields or union branches twice, names that are none
         fastavro.parse_schema(schema)  # and what it doesn't: defaults of the wrong type
         return schema, to_parsing_canonical_form(schema)
     except Exception as error:  # fastavro raises KeyError, TypeError, RecursionError … on garbage
@@ -96,8 +96,11 @@ class Schemas:
         schemas = cls()
         for name, entry in codec.ids().items():
             # a dead letter is whatever came, so a .dlq topic promises no schema
-            subjects = [f"{topic.name}-value" for topic in topology.topics.values()
-                        if topic.schema == name and not topic.alias.endswith(".dlq")]
+            subjects = [
+                f"{topic.name}-value"
+                for topic in topology.topics.values()
+                if topic.schema == name and not topic.alias.endswith(".dlq")
+            ]
             for older in entry.get("before", ()):
                 schemas.add(int(older), (codec.folder() / "old" / f"{name}-{older}.avsc").read_text(), subjects)
             schemas.add(int(entry["id"]), json.dumps(codec.schema(name), ensure_ascii=False), subjects)
@@ -126,8 +129,9 @@ class Schemas:
                 if key["keytype"] == "CONFIG":
                     self.set_level(key["subject"], row["compatibilityLevel"])
         except (ValueError, KeyError, TypeError, Refused) as error:
-            raise ContractError(f"the topic of the registry has a record that is not the registry's: {error!r}",
-                                "icn cat _schemas") from error
+            raise ContractError(
+                f"the topic of the registry has a record that is not the registry's: {error!r}", "icn cat _schemas"
+            ) from error
 
     def subjects(self) -> list[str]:
         """All subjects, sorted."""
@@ -367,21 +371,23 @@ class Api:
     def application(self) -> web.Application:
         """The aiohttp application."""
         app = web.Application(middlewares=[_errors])
-        app.add_routes([
-            web.post("/subjects/{subject}/versions", self.register),
-            web.post("/subjects/{subject}", self.look_up),
-            web.get("/subjects", self.subjects),
-            web.get("/subjects/{subject}/versions", self.versions),
-            web.get("/subjects/{subject}/versions/{version}", self.version),
-            web.get("/schemas/types", self.types),
-            web.get(r"/schemas/ids/{id:\d+}", self.schema),
-            web.get(r"/schemas/ids/{id:\d+}/versions", self.uses),
-            web.get("/config", self.level),
-            web.put("/config", self.set_level),
-            web.get("/config/{subject}", self.own_level),
-            web.put("/config/{subject}", self.set_level),
-            web.post("/compatibility/subjects/{subject}/versions/{version}", self.check),
-        ])
+        app.add_routes(
+            [
+                web.post("/subjects/{subject}/versions", self.register),
+                web.post("/subjects/{subject}", self.look_up),
+                web.get("/subjects", self.subjects),
+                web.get("/subjects/{subject}/versions", self.versions),
+                web.get("/subjects/{subject}/versions/{version}", self.version),
+                web.get("/schemas/types", self.types),
+                web.get(r"/schemas/ids/{id:\d+}", self.schema),
+                web.get(r"/schemas/ids/{id:\d+}/versions", self.uses),
+                web.get("/config", self.level),
+                web.put("/config", self.set_level),
+                web.get("/config/{subject}", self.own_level),
+                web.put("/config/{subject}", self.set_level),
+                web.post("/compatibility/subjects/{subject}/versions/{version}", self.check),
+            ]
+        )
         return app
 
     async def register(self, request: web.Request) -> web.Response:

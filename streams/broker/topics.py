@@ -29,8 +29,13 @@ def watermarks(consumer: Consumer, topic: str, partition: int, timeout_s: float 
             time.sleep(0.1)
 
 
-_LEADERLESS = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE, KafkaError.UNKNOWN_TOPIC_OR_PART,
-               KafkaError._UNKNOWN_PARTITION, KafkaError._UNKNOWN_TOPIC)
+_LEADERLESS = (
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+    KafkaError._UNKNOWN_PARTITION,
+    KafkaError._UNKNOWN_TOPIC,
+)
 
 
 def ends(consumer: Consumer, topic: str) -> dict[int, tuple[int, int]]:
@@ -44,9 +49,16 @@ def ends(consumer: Consumer, topic: str) -> dict[int, tuple[int, int]]:
         raise BrokerError(f"{topic}: {error.args[0].str()}", "is the broker running? icn broker status") from error
 
 
-def fold(settings: Settings, topic: str, partition: int | None = None, last: int | None = None, since_ms: int | None = None,
-         start: Mapping[int, int] | None = None, until: Mapping[int, int] | None = None,
-         progress: Callable[[int, int], None] | None = None) -> Iterator[Any]:
+def fold(
+    settings: Settings,
+    topic: str,
+    partition: int | None = None,
+    last: int | None = None,
+    since_ms: int | None = None,
+    start: Mapping[int, int] | None = None,
+    until: Mapping[int, int] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Iterator[Any]:
     """Every committed record up to the end as of the call; within a partition in order, between partitions not.
 
     partition: only this one. last: only the last so many offsets of each. since_ms: from this broker time on. start, until: offsets by
@@ -70,7 +82,9 @@ def fold(settings: Settings, topic: str, partition: int | None = None, last: int
         consumer.close()
 
 
-def _read(consumer: Consumer, topic: str, bounds: dict[int, tuple[int, int]], progress: Callable[[int, int], None] | None) -> Iterator[Any]:
+def _read(
+    consumer: Consumer, topic: str, bounds: dict[int, tuple[int, int]], progress: Callable[[int, int], None] | None
+) -> Iterator[Any]:
     if not bounds:
         return
     consumer.assign([TopicPartition(topic, p, low) for p, (low, _) in bounds.items()])
@@ -83,7 +97,9 @@ def _read(consumer: Consumer, topic: str, bounds: dict[int, tuple[int, int]], pr
         if messages:
             silent_since = time.monotonic()
         elif time.monotonic() - silent_since > 30:
-            raise BrokerError(f"{topic}: nothing came for 30 s, at {at}, wanted {bounds}", "is the broker running? icn broker status")
+            raise BrokerError(
+                f"{topic}: nothing came for 30 s, at {at}, wanted {bounds}", "is the broker running? icn broker status"
+            )
         for message in messages:
             partition, error = message.partition(), message.error()
             if error is None:

@@ -46,15 +46,23 @@ def _words(step: dict[str, Any]) -> str:
         return f"by {event['node_id']}, confidence {event['confidence']:g}: {clip(event['content'], 60)}"
     if step["step"] == "admitted":
         facts = event["facts"]
-        return f"reputation revision {facts['reputation_revision']} ({facts['effective_reputation']:g}), {facts['node_hour_used']} used of the node's hour"
+        reputation = f"reputation revision {facts['reputation_revision']} ({facts['effective_reputation']:g})"
+        return f"{reputation}, {facts['node_hour_used']} used of the node's hour"
     if step["step"] == "decided":
         facts = event["facts"]
         link = event["corroborates"]
         about = f", corroborates {link['artifact_id']}{' independently' if link['independent'] else ''}" if link else ""
-        return f"{event['decision']} by {facts['node_id']}: version {event['version']}, sighting {event['sightings']} of {event['canonical_id']}{about}"
+        counted = f"version {event['version']}, sighting {event['sightings']} of {event['canonical_id']}"
+        return f"{event['decision']} by {facts['node_id']}: {counted}{about}"
     if step["step"] == "receipt":
-        return f"{event['stage']} to {event['node_id']}: " + ", ".join(o["outcome"] + (f" ({o['reason']})" if o["reason"] else "") for o in event["outcomes"])
+        return f"{event['stage']} to {event['node_id']}: " + ", ".join(
+            o["outcome"] + (f" ({o['reason']})" if o["reason"] else "") for o in event["outcomes"]
+        )
     if step["step"] == "linked":
-        return f"near duplicate of {event['near_duplicate_of']}, similarity {event['similarity']:.3f} ({event['method']})"
-    return (f"score {event['score']:.4f} = ({event['threat_term']:g} + {event['opportunity_term']:g} + {event['confidence_term']:g}) "
-            f"× {event['effective_reputation']:g} × {event['decay']:.3f}")
+        return (
+            f"near duplicate of {event['near_duplicate_of']}, similarity {event['similarity']:.3f} ({event['method']})"
+        )
+    return (
+        f"score {event['score']:.4f} = ({event['threat_term']:g} + {event['opportunity_term']:g} + {event['confidence_term']:g}) "
+        f"× {event['effective_reputation']:g} × {event['decay']:.3f}"
+    )

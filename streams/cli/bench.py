@@ -14,13 +14,22 @@ def bench() -> None:
 
 @bench.command()
 @click.option("--records", default=2_000_000, show_default=True, help="Input of the fast engines.")
-@click.option("--faust-records", default=60_000, show_default=True, help="Input of stock Faust, which would take ten minutes for all.")
+@click.option(
+    "--faust-records",
+    default=60_000,
+    show_default=True,
+    help="Input of stock Faust, which would take ten minutes for all.",
+)
 @click.option("--chain-records", default=300_000, show_default=True, help="Input of the whole chain.")
 @click.option("--rounds", default=3, show_default=True, help="Each engine in turn, so often; medians are compared.")
-@click.option("--rivals", metavar="PYTHON", help="Python that has quixstreams and faust-streaming; without, only ICN is measured.")
+@click.option(
+    "--rivals", metavar="PYTHON", help="Python that has quixstreams and faust-streaming; without, only ICN is measured."
+)
 @json_option
-def stream(records: int, faust_records: int, chain_records: int, rounds: int, rivals: str | None, as_json: bool) -> None:
-    """Run the dedup stage beside stock Faust and Quix Streams, the whole chain, and a restore. Takes about 15 minutes; needs a quiet machine.
+def stream(
+    records: int, faust_records: int, chain_records: int, rounds: int, rivals: str | None, as_json: bool
+) -> None:
+    """Run the dedup stage beside stock Faust and Quix Streams, the whole chain, and a restore. Some 15 minutes; needs a quiet machine.
 
     \b
     Example:
@@ -31,16 +40,38 @@ def stream(records: int, faust_records: int, chain_records: int, rounds: int, ri
     from streams.bench.stream import bench_stream
 
     _, settings = network()
-    made = bench_stream(settings.state / "bench", records, faust_records, chain_records, rounds, str(Path(rivals).absolute()) if rivals else None, say)
+    made = bench_stream(
+        settings.state / "bench",
+        records,
+        faust_records,
+        chain_records,
+        rounds,
+        str(Path(rivals).absolute()) if rivals else None,
+        say,
+    )
     if as_json:
         print_json(made)
         return
-    table(("engine", "records", "per second (median)", "min … max", "CPU-s per million", "RSS MiB"),
-          [(name, f"{e['records']:,}", f"{e['per_second_median']:,.0f}", f"{e['per_second_min']:,.0f} … {e['per_second_max']:,.0f}",
-            f"{e['cpu_seconds_per_million']:.1f}", f"{e['rss_mib_max']:.0f}") for name, e in made["engines"].items()], right=(1, 2, 3, 4, 5))
+    table(
+        ("engine", "records", "per second (median)", "min … max", "CPU-s per million", "RSS MiB"),
+        [
+            (
+                name,
+                f"{e['records']:,}",
+                f"{e['per_second_median']:,.0f}",
+                f"{e['per_second_min']:,.0f} … {e['per_second_max']:,.0f}",
+                f"{e['cpu_seconds_per_million']:.1f}",
+                f"{e['rss_mib_max']:.0f}",
+            )
+            for name, e in made["engines"].items()
+        ],
+        right=(1, 2, 3, 4, 5),
+    )
     for name, label in (("stage_vs_stock_faust", "stock Faust"), ("stage_vs_quix", "Quix Streams")):
         if made[name]:
             click.echo(f"s2 is {made[name]:.1f}× {label}")
-    click.echo(f"chain, two workers: {made['chain_records_per_s']:,.0f}/s; s1 alone on one partition: {made['s1_ceiling_per_s']:,.0f}/s; "
-               f"restore: {made['restore_records_per_s']:,.0f} rows/s")
+    click.echo(
+        f"chain, two workers: {made['chain_records_per_s']:,.0f}/s; s1 alone on one partition: {made['s1_ceiling_per_s']:,.0f}/s; "
+        f"restore: {made['restore_records_per_s']:,.0f} rows/s"
+    )
     click.echo(made["machine"])

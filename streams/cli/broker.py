@@ -59,11 +59,20 @@ def status(as_json: bool) -> None:
     """
     local = _local()
     pid = local.pid()
-    about = {"running": pid is not None, "bootstrap": local.bootstrap if pid else None, "pid": pid, "data": str(local.folder)}
+    about = {
+        "running": pid is not None,
+        "bootstrap": local.bootstrap if pid else None,
+        "pid": pid,
+        "data": str(local.folder),
+    }
     if as_json:
         print_json(about)
     else:
-        click.echo(f"running at {about['bootstrap']} (pid {pid}), data in {local.folder}" if pid else f"not running; data in {local.folder}")
+        click.echo(
+            f"running at {about['bootstrap']} (pid {pid}), data in {local.folder}"
+            if pid
+            else f"not running; data in {local.folder}"
+        )
     sys.exit(0 if pid else 1)
 
 

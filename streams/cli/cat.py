@@ -13,11 +13,20 @@ from streams.cli.show import network, when
 @click.command()
 @click.argument("topic")
 @click.option("-p", "--partition", type=int, help="Only this partition.")
-@click.option("-o", "--offset", default="beginning", show_default=True,
-              help="Where to start: beginning, N (offset), -N (the last N of each partition), s@MS (broker time).")
+@click.option(
+    "-o",
+    "--offset",
+    default="beginning",
+    show_default=True,
+    help="Where to start: beginning, N (offset), -N (the last N of each partition), s@MS (broker time).",
+)
 @click.option("-c", "--count", type=int, help="Stop after so many records.")
-@click.option("-f", "--format", "form", help="kcat-like: %t topic %p partition %o offset %T time %k key %s value %h headers, \\n.")
-@click.option("-J", "--json", "as_json", is_flag=True, help="One JSON object a line (the default in a pipe is the same).")
+@click.option(
+    "-f", "--format", "form", help="kcat-like: %t topic %p partition %o offset %T time %k key %s value %h headers, \\n."
+)
+@click.option(
+    "-J", "--json", "as_json", is_flag=True, help="One JSON object a line (the default in a pipe is the same)."
+)
 def cat(topic: str, partition: int | None, offset: str, count: int | None, form: str | None, as_json: bool) -> None:
     """Print a topic's records from the beginning to the end as of now, Avro decoded, then stop.
 
@@ -46,15 +55,24 @@ def cat(topic: str, partition: int | None, offset: str, count: int | None, form:
     elif offset != "beginning":
         raise click.BadParameter("beginning, N, -N or s@MS", param_hint="--offset")
     for number, message in enumerate(fold(settings, name, partition, **where), 1):
-        click.echo(_formatted(message, form) if form else json.dumps(as_object(message), ensure_ascii=False), nl=form is None)
+        click.echo(
+            _formatted(message, form) if form else json.dumps(as_object(message), ensure_ascii=False), nl=form is None
+        )
         if number == count:
             break
 
 
 def as_object(message: Any) -> dict[str, Any]:
     """A record as JSON: what can't be decoded is shown as hex, with the reason."""
-    return {"topic": message.topic(), "partition": message.partition(), "offset": message.offset(), "timestamp": message.timestamp()[1],
-            "key": _text(message.key()), "headers": {k: _text(v) for k, v in message.headers() or ()}, "value": _value(message)}
+    return {
+        "topic": message.topic(),
+        "partition": message.partition(),
+        "offset": message.offset(),
+        "timestamp": message.timestamp()[1],
+        "key": _text(message.key()),
+        "headers": {k: _text(v) for k, v in message.headers() or ()},
+        "value": _value(message),
+    }
 
 
 def _value(message: Any) -> Any:
@@ -87,8 +105,15 @@ def _text(data: bytes | None) -> str | None:
 
 def _formatted(message: Any, form: str) -> str:
     shown = as_object(message)
-    values = {"t": shown["topic"], "p": shown["partition"], "o": shown["offset"], "T": when(shown["timestamp"]), "k": shown["key"] or "",
-              "s": json.dumps(shown["value"], ensure_ascii=False), "h": ",".join(f"{k}={v}" for k, v in shown["headers"].items())}
+    values = {
+        "t": shown["topic"],
+        "p": shown["partition"],
+        "o": shown["offset"],
+        "T": when(shown["timestamp"]),
+        "k": shown["key"] or "",
+        "s": json.dumps(shown["value"], ensure_ascii=False),
+        "h": ",".join(f"{k}={v}" for k, v in shown["headers"].items()),
+    }
     out, i = [], 0
     form = form.replace("\\n", "\n").replace("\\t", "\t")
     while i < len(form):

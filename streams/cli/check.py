@@ -57,12 +57,24 @@ def _looks(topology: Any, settings: Any) -> Iterator[tuple[str, Callable[[], tup
         return not steps, f"{len(steps)} differences: icn topics plan" if steps else "as topology.yaml says"
 
     def schemas() -> tuple[bool, str]:
-        changed = [n for n, entry in codec.ids().items() if entry["fingerprint"] != codec.schema_fingerprint(codec.schema(n))]
-        return not changed, f"changed without a new id: {', '.join(changed)}" if changed else f"{len(codec.ids())} events as published"
+        changed = [
+            n for n, entry in codec.ids().items() if entry["fingerprint"] != codec.schema_fingerprint(codec.schema(n))
+        ]
+        return (
+            not changed,
+            f"changed without a new id: {', '.join(changed)}" if changed else f"{len(codec.ids())} events as published",
+        )
 
     def clock() -> tuple[bool, str]:
         off = _clock_off(topology, settings)
-        return off is None or abs(off) < CLOCK_OFF_MAX_S, "no record to compare with yet" if off is None else "not behind the broker's" if off == 0 else f"{-off:.1f} s behind the broker's"
+        return (
+            off is None or abs(off) < CLOCK_OFF_MAX_S,
+            "no record to compare with yet"
+            if off is None
+            else "not behind the broker's"
+            if off == 0
+            else f"{-off:.1f} s behind the broker's",
+        )
 
     def disk() -> tuple[bool, str]:
         settings.state.mkdir(parents=True, exist_ok=True)
@@ -72,14 +84,23 @@ def _looks(topology: Any, settings: Any) -> Iterator[tuple[str, Callable[[], tup
     def keys() -> tuple[bool, str]:
         deployment_secret(settings.state)
         open_to_others = secret_path(settings.state).stat().st_mode & 0o077
-        return not open_to_others, f"{secret_path(settings.state)}" + (" can be read by others: chmod 600" if open_to_others else "")
+        return not open_to_others, f"{secret_path(settings.state)}" + (
+            " can be read by others: chmod 600" if open_to_others else ""
+        )
 
-    yield from (("broker reachable", broker), ("topics as planned", topics), ("schemas as published", schemas), ("clock", clock),
-                ("disk", disk), ("deployment key", keys), ("rule version", lambda: (True, rule_version(topology).hex())))
+    yield from (
+        ("broker reachable", broker),
+        ("topics as planned", topics),
+        ("schemas as published", schemas),
+        ("clock", clock),
+        ("disk", disk),
+        ("deployment key", keys),
+        ("rule version", lambda: (True, rule_version(topology).hex())),
+    )
 
 
 def _clock_off(topology: Any, settings: Any) -> float | None:
-    """How far our clock is behind the broker's, at least, in seconds: a record can't have been written after now. None: nothing to compare."""
+    """How far our clock is behind the broker's, at least, in seconds: no record can be from after now. None: nothing to compare."""
     from streams.broker.topics import fold
 
     newest = max((m.timestamp()[1] for m in fold(settings, topology.topic("control").name, last=5)), default=None)

@@ -90,7 +90,12 @@ def _send(topology, reports) -> None:  # type: ignore[no-untyped-def]
         with Node(node_id) as node:
             decisions = [future.result(120) for future in node.submit_many(reports[node_id])]
         retry = max((d.retry_after_ms for d in decisions if d.retry_after_ms is not None), default=None)
-        return node_id, Counter(d.outcome for d in decisions), sorted({s for d in decisions for s in d.suggestions}), retry
+        return (
+            node_id,
+            Counter(d.outcome for d in decisions),
+            sorted({s for d in decisions for s in d.suggestions}),
+            retry,
+        )
 
     total = sum(map(len, reports.values()))
     say(f"sending {total} artifacts of {len(reports)} nodes; each waits for its decisions …")
@@ -100,17 +105,31 @@ def _send(topology, reports) -> None:  # type: ignore[no-untyped-def]
     seconds = time.monotonic() - started
     kinds = ("unique", "upgraded", "duplicate", "rejected")
     click.echo()
-    table(("node", "sent", *kinds, "what intake says"),
-          [(node, len(reports[node]), *(outcomes[k] for k in kinds),
-            "; ".join([f"quota_exceeded, retry after {human_ms(retry)}", *suggestions]) if retry else "normal") for node, outcomes, suggestions, retry in told],
-          right=range(1, 6), title="What became of each node's artifacts")
-    click.echo(f"\n{total} artifacts decided in {seconds:.1f} s: {total / seconds:.0f} a second from submit to receipt, six nodes, one machine")
+    table(
+        ("node", "sent", *kinds, "what intake says"),
+        [
+            (
+                node,
+                len(reports[node]),
+                *(outcomes[k] for k in kinds),
+                "; ".join([f"quota_exceeded, retry after {human_ms(retry)}", *suggestions]) if retry else "normal",
+            )
+            for node, outcomes, suggestions, retry in told
+        ],
+        right=range(1, 6),
+        title="What became of each node's artifacts",
+    )
+    click.echo(
+        f"\n{total} artifacts decided in {seconds:.1f} s: {total / seconds:.0f} a second from submit to receipt, six nodes, one machine"
+    )
 
 
 def _show_top(topology, settings) -> None:  # type: ignore[no-untyped-def]
     from streams.cli.top import top
 
-    click.echo(click.style("\nTop priorities: score = (threat + opportunity + confidence) × reputation × decay", bold=True))
+    click.echo(
+        click.style("\nTop priorities: score = (threat + opportunity + confidence) × reputation × decay", bold=True)
+    )
     top.callback(10, False)  # type: ignore[misc]
 
 
@@ -145,6 +164,17 @@ def _show_lag(settings) -> None:  # type: ignore[no-untyped-def]
     rows = read_lag(settings)
     groups = sorted({row.group for row in rows})
     click.echo()
-    table(("consumer group", "partitions", "events behind", "state"),
-          [(g, sum(r.group == g for r in rows), sum(r.lag or 0 for r in rows if r.group == g), next(r.state for r in rows if r.group == g).lower())
-           for g in groups], right=(1, 2), title="Lag (icn lag)")
+    table(
+        ("consumer group", "partitions", "events behind", "state"),
+        [
+            (
+                g,
+                sum(r.group == g for r in rows),
+                sum(r.lag or 0 for r in rows if r.group == g),
+                next(r.state for r in rows if r.group == g).lower(),
+            )
+            for g in groups
+        ],
+        right=(1, 2),
+        title="Lag (icn lag)",
+    )

@@ -25,8 +25,16 @@ def _letters(topic: str | None) -> list[dict[str, Any]]:
         if alias.endswith(".dlq") and topic in (None, alias, declared.name, alias.removesuffix(".dlq")):
             for message in fold(settings, declared.name):
                 why = {k[8:]: v.decode() for k, v in message.headers() or () if k.startswith("icn_dlq_")}
-                found.append({"id": f"{alias}/{message.partition()}/{message.offset()}", "time_ms": message.timestamp()[1], **why,
-                              "key": message.key(), "value": message.value(), "bytes": len(message.value() or b"")})
+                found.append(
+                    {
+                        "id": f"{alias}/{message.partition()}/{message.offset()}",
+                        "time_ms": message.timestamp()[1],
+                        **why,
+                        "key": message.key(),
+                        "value": message.value(),
+                        "bytes": len(message.value() or b""),
+                    }
+                )
     return sorted(found, key=lambda x: (x["time_ms"], x["topic"], int(x["partition"]), int(x["offset"])))
 
 
@@ -45,10 +53,24 @@ def list_(topic: str | None, last: int, as_json: bool) -> None:
     if as_json:
         print_json([{k: v for k, v in letter.items() if k != "value"} for letter in letters[-last:]])
     elif letters:
-        table(("id", "time", "reason", "bytes", "from", "detail"),
-              [(x["id"], when(x["time_ms"]), x["reason"], x["bytes"], f"{x['topic']}/{x['partition']}/{x['offset']}", clip(x["detail"], 80))
-               for x in letters[-last:]], right=(3,))
-        click.echo("  ".join(f"{reason}: {number}" for reason, number in Counter(x["reason"] for x in letters).most_common()))
+        table(
+            ("id", "time", "reason", "bytes", "from", "detail"),
+            [
+                (
+                    x["id"],
+                    when(x["time_ms"]),
+                    x["reason"],
+                    x["bytes"],
+                    f"{x['topic']}/{x['partition']}/{x['offset']}",
+                    clip(x["detail"], 80),
+                )
+                for x in letters[-last:]
+            ],
+            right=(3,),
+        )
+        click.echo(
+            "  ".join(f"{reason}: {number}" for reason, number in Counter(x["reason"] for x in letters).most_common())
+        )
     else:
         click.echo("no dead letters")
     sys.exit(1 if letters else 0)
@@ -77,7 +99,7 @@ def show(letter_id: str, as_json: bool) -> None:
             click.echo(f"{name:14} {value!r}" if isinstance(value, bytes) else f"{name:14} {value}")
     data = found["value"] or b""
     for start in range(0, min(len(data), 512), 16):
-        row = data[start:start + 16]
+        row = data[start : start + 16]
         click.echo(f"  {start:06x}  {row.hex(' '):47}  {''.join(chr(b) if 32 <= b < 127 else '.' for b in row)}")
     if len(data) > 512:
         click.echo(f"  … {len(data) - 512} more bytes (--json has all, as hex)")

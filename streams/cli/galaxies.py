@@ -15,10 +15,20 @@ NODES: dict[str, tuple[str, ...]] = {
     "technique-desk": ("mitre-enterprise-attack-attack-pattern", "disarm-techniques", "mitre-d3fend"),
     "ransomware-watch": ("ransomware",),
 }
-ECHO = "echo-desk"          # reports again what actor-desk reported, in part with more confidence
+ECHO = "echo-desk"  # reports again what actor-desk reported, in part with more confidence
 ECHO_OF, ECHO_COUNT = "actor-desk", 300
-THREAT = {"threat-actor": 8.0, "botnet": 7.0, "ransomware": 7.5, "mitre-malware": 6.0, "mitre-enterprise-attack-malware": 6.0, "rat": 6.5, "tool": 4.0,
-          "disarm-techniques": 3.0, "mitre-enterprise-attack-attack-pattern": 5.0, "mitre-d3fend": 1.0}
+THREAT = {
+    "threat-actor": 8.0,
+    "botnet": 7.0,
+    "ransomware": 7.5,
+    "mitre-malware": 6.0,
+    "mitre-enterprise-attack-malware": 6.0,
+    "rat": 6.5,
+    "tool": 4.0,
+    "disarm-techniques": 3.0,
+    "mitre-enterprise-attack-attack-pattern": 5.0,
+    "mitre-d3fend": 1.0,
+}
 
 
 def load_galaxies() -> dict[str, list[dict[str, Any]]]:
@@ -28,9 +38,15 @@ def load_galaxies() -> dict[str, list[dict[str, Any]]]:
     except ImportError as error:
         raise IcnError("the demo's data is not installed", "pip install 'icn-streams[demo]'") from error
     clusters = Clusters()
-    reports = {node: [fields for galaxy in galaxies for fields in _artifacts(galaxy, clusters[galaxy])] for node, galaxies in NODES.items()}
+    reports = {
+        node: [fields for galaxy in galaxies for fields in _artifacts(galaxy, clusters[galaxy])]
+        for node, galaxies in NODES.items()
+    }
     echoed = reports[ECHO_OF][:ECHO_COUNT]
-    reports[ECHO] = [fields | {"confidence": min(1.0, fields["confidence"] + 0.2 * (number % 2))} for number, fields in enumerate(echoed)]
+    reports[ECHO] = [
+        fields | {"confidence": min(1.0, fields["confidence"] + 0.2 * (number % 2))}
+        for number, fields in enumerate(echoed)
+    ]
     return reports
 
 
@@ -40,7 +56,16 @@ def _artifacts(galaxy: str, cluster: Any) -> Iterator[dict[str, Any]]:
         references = meta.get("refs") or []
         confidence = float(meta.get("attribution-confidence") or 60) / 100
         yield {
-            "content": (value.description or value.value).strip() or value.value, "source": references[0] if references else None,
-            "confidence": min(1.0, max(0.0, confidence)), "threat_level": THREAT[galaxy], "opportunity_value": float(min(10, len(references))),
-            "metadata": {"domain": "cyber", "source_type": "misp-galaxy", "collection_method": "package", "galaxy": galaxy, "name": value.value},
+            "content": (value.description or value.value).strip() or value.value,
+            "source": references[0] if references else None,
+            "confidence": min(1.0, max(0.0, confidence)),
+            "threat_level": THREAT[galaxy],
+            "opportunity_value": float(min(10, len(references))),
+            "metadata": {
+                "domain": "cyber",
+                "source_type": "misp-galaxy",
+                "collection_method": "package",
+                "galaxy": galaxy,
+                "name": value.value,
+            },
         }

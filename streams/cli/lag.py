@@ -27,7 +27,21 @@ def lag(groups: tuple[str, ...], as_json: bool) -> None:
     if as_json:
         print_json([asdict(row) for row in rows])
         return
-    table(("group", "topic", "partition", "committed", "end", "lag", "oldest waiting", "status", "group state"),
-          [(r.group, r.topic, r.partition, "-" if r.committed is None else r.committed, r.end, "-" if r.lag is None else r.lag,
-            "-" if r.lag_seconds is None else human_ms(r.lag_seconds * 1000) if r.lag else "-", r.status, r.state.lower()) for r in rows],
-          right=(2, 3, 4, 5, 6))
+    table(
+        ("group", "topic", "partition", "committed", "end", "lag", "oldest waiting", "status", "group state"),
+        [
+            (
+                r.group,
+                r.topic,
+                r.partition,
+                "-" if r.committed is None else r.committed,
+                r.end,
+                "-" if r.lag is None else r.lag,
+                "-" if r.lag_seconds is None else human_ms(r.lag_seconds * 1000) if r.lag else "-",
+                r.status,
+                r.state.lower(),
+            )
+            for r in rows
+        ],
+        right=(2, 3, 4, 5, 6),
+    )

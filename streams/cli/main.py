@@ -15,9 +15,25 @@ from streams.errors import IcnError
 
 # command -> module in streams.cli, in the order of a newcomer's first day
 COMMANDS = {
-    "demo": "demo", "up": "up", "broker": "broker", "topics": "topics", "worker": "worker", "registry": "registry",
-    "node": "node", "produce": "produce", "receipts": "receipts", "top": "top", "artifact": "artifact",
-    "lag": "lag", "cat": "cat", "dlq": "dlq", "replay": "replay", "rebuild": "rebuild", "check": "check", "status": "status", "bench": "bench",
+    "demo": "demo",
+    "up": "up",
+    "broker": "broker",
+    "topics": "topics",
+    "worker": "worker",
+    "registry": "registry",
+    "node": "node",
+    "produce": "produce",
+    "receipts": "receipts",
+    "top": "top",
+    "artifact": "artifact",
+    "lag": "lag",
+    "cat": "cat",
+    "dlq": "dlq",
+    "replay": "replay",
+    "rebuild": "rebuild",
+    "check": "check",
+    "status": "status",
+    "bench": "bench",
 }
 
 
@@ -30,7 +46,7 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        return getattr(importlib.import_module(f"streams.cli.{COMMANDS[cmd_name]}"), cmd_name)  # type: ignore[no-any-return]
+        return getattr(importlib.import_module(f"streams.cli.{COMMANDS[cmd_name]}"), cmd_name)
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -49,7 +65,12 @@ def icn(topology: Path | None, brokers: str | None, state: Path | None, quiet: b
       icn produce findings.jsonl --node node-7
       icn top
     """
-    for name, value in (("ICN_TOPOLOGY", topology), ("ICN_BROKERS", brokers), ("ICN_STATE", state), ("ICN_QUIET", "1" if quiet else None)):
+    for name, value in (
+        ("ICN_TOPOLOGY", topology),
+        ("ICN_BROKERS", brokers),
+        ("ICN_STATE", state),
+        ("ICN_QUIET", "1" if quiet else None),
+    ):
         if value is not None:
             os.environ[name] = str(value)  # child processes see the same
 
@@ -75,5 +96,3 @@ def main(argv: list[str] | None = None) -> None:
         click.echo(f"icn: {error.strerror or error}{f': {error.filename}' if error.filename else ''}", err=True)
         code = 2
     sys.exit(code if isinstance(code, int) else 0)
-
-

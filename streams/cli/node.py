@@ -19,7 +19,9 @@ def node() -> None:
 @click.option("--capacity", default=3, type=click.IntRange(1), show_default=True, help="Collections at a time.")
 @click.option("--rotate", is_flag=True, help="Give a registered node a new token; the old one is revoked.")
 @json_option
-def register(node_id: str, principal: str, capabilities: tuple[str, ...], capacity: int, rotate: bool, as_json: bool) -> None:
+def register(
+    node_id: str, principal: str, capabilities: tuple[str, ...], capacity: int, rotate: bool, as_json: bool
+) -> None:
     """Register a node and print its token; it is also kept in the state folder, where `icn produce` finds it.
 
     \b
@@ -32,7 +34,15 @@ def register(node_id: str, principal: str, capabilities: tuple[str, ...], capaci
     made = register(topology, settings, node_id, principal, capabilities, capacity, rotate)
     live = in_force(topology, settings, made["partition"], made["offset"], 10)
     if as_json:
-        print_json({"node_id": node_id, "principal": principal, "generation": made["generation"], "token": made["token"], "in_force": live})
+        print_json(
+            {
+                "node_id": node_id,
+                "principal": principal,
+                "generation": made["generation"],
+                "token": made["token"],
+                "in_force": live,
+            }
+        )
         return
     click.echo(made["token"])
     say(f"{node_id}: generation {made['generation']}, token kept in {token_path(settings, node_id)}")
@@ -57,6 +67,18 @@ def list_(as_json: bool) -> None:
     if as_json:
         print_json(rows)
     else:
-        table(("node", "principal", "generation", "capabilities", "capacity", "registered"),
-              [(r["node_id"], r["principal"], r["generation"], ", ".join(r["capabilities"]) or "-", r["capacity"], when(r["registered_ms"]))
-               for r in rows], right=(2, 4))
+        table(
+            ("node", "principal", "generation", "capabilities", "capacity", "registered"),
+            [
+                (
+                    r["node_id"],
+                    r["principal"],
+                    r["generation"],
+                    ", ".join(r["capabilities"]) or "-",
+                    r["capacity"],
+                    when(r["registered_ms"]),
+                )
+                for r in rows
+            ],
+            right=(2, 4),
+        )

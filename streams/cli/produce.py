@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections import Counter
+from typing import Any
 
 import click
 
@@ -19,7 +20,9 @@ from streams.units import human_ms
 @click.option("--wait", is_flag=True, help="Where a quota stops it, wait for the next hour and go on.")
 @click.option("--timeout", "timeout_s", default=60.0, show_default=True, help="Seconds to wait for the last decisions.")
 @json_option
-def produce(files: tuple[str, ...], node_id: str, token: str | None, wait: bool, timeout_s: float, as_json: bool) -> None:
+def produce(
+    files: tuple[str, ...], node_id: str, token: str | None, wait: bool, timeout_s: float, as_json: bool
+) -> None:
     """Send artifacts and say what became of each.
 
     FILE: .jsonl, .json, .csv (columns named like fields; others become metadata), any text file, a folder of text files, or - for JSONL on
@@ -56,18 +59,31 @@ def produce(files: tuple[str, ...], node_id: str, token: str | None, wait: bool,
     reasons = Counter((d.reason or "", d.detail or "") for d in decisions if not d.accepted)
     retry = max((d.retry_after_ms for d in decisions if d.retry_after_ms is not None), default=None)
     last = max(decisions, key=lambda d: d.artifact_id, default=None)
-    summary = {
-        "node": node_id, "accepted": {k: outcomes[k] for k in ("unique", "upgraded", "duplicate", "resent") if outcomes[k]},
-        "rejected": [{"artifact_id": d.artifact_id, "reason": d.reason, "detail": d.detail} for d in decisions if not d.accepted],
-        "invalid": invalid, "undecided": left, "retry_after": None if retry is None else round(retry / 1000),
-        "quota_left": None if last is None else last.quota_left, "suggestions": sorted({s for d in decisions for s in d.suggestions}),
+    summary: dict[str, Any] = {
+        "node": node_id,
+        "accepted": {k: outcomes[k] for k in ("unique", "upgraded", "duplicate", "resent") if outcomes[k]},
+        "rejected": [
+            {"artifact_id": d.artifact_id, "reason": d.reason, "detail": d.detail} for d in decisions if not d.accepted
+        ],
+        "invalid": invalid,
+        "undecided": left,
+        "retry_after": None if retry is None else round(retry / 1000),
+        "quota_left": None if last is None else last.quota_left,
+        "suggestions": sorted({s for d in decisions for s in d.suggestions}),
         "seconds": round(time.monotonic() - started, 3),
     }
     if as_json:
         print_json(summary)
     else:
-        table(("outcome", "artifacts"), [*outcomes.items(), *([("undecided, in the outbox", left)] if left else []),
-                                         *([("invalid, not sent", len(invalid))] if invalid else [])], right=(1,))
+        table(
+            ("outcome", "artifacts"),
+            [
+                *outcomes.items(),
+                *([("undecided, in the outbox", left)] if left else []),
+                *([("invalid, not sent", len(invalid))] if invalid else []),
+            ],
+            right=(1,),
+        )
         for (reason, detail), number in reasons.most_common(5):
             click.echo(f"  {number} × {reason}: {detail}")
         for bad in invalid[:5]:

@@ -62,18 +62,31 @@ def replay(verify: bool, stages: tuple[str, ...], from_ms: int | None, to_ms: in
     decided = sum(result.decided for result in results)
     code = 1 if wrong or sums.residual else 2 if found or not decided else 0
     if as_json:
-        print_json({"verdict": ("identical", "different", "not judged")[code], "stages": [asdict(r) for r in results],
-                    "conservation": asdict(sums) | {"in_flight": sums.in_flight, "residual": sums.residual}})
+        print_json(
+            {
+                "verdict": ("identical", "different", "not judged")[code],
+                "stages": [asdict(r) for r in results],
+                "conservation": asdict(sums) | {"in_flight": sums.in_flight, "residual": sums.residual},
+            }
+        )
         sys.exit(code)
-    table(("stage", "batches", "inputs recomputed", "outputs compared", "differences"),
-          [(r.stage, r.batches, r.decided, r.compared, sum(f.judged for f in r.findings)) for r in results], right=(1, 2, 3, 4))
+    table(
+        ("stage", "batches", "inputs recomputed", "outputs compared", "differences"),
+        [(r.stage, r.batches, r.decided, r.compared, sum(f.judged for f in r.findings)) for r in results],
+        right=(1, 2, 3, 4),
+    )
     for finding in found[:SHOWN_MAX]:
         click.echo(f"{finding.kind} {finding.where}\n  {finding.detail}")
     if len(found) > SHOWN_MAX:
         click.echo(f"… and {len(found) - SHOWN_MAX} more (--json)")
     click.echo(conservation_line(sums))
-    click.echo(("identical: every output is what its inputs give, byte for byte", "DIFFERENT: see above",
-                "not judged: " + (found[0].detail if found else "no batch has been decided yet"))[code])
+    click.echo(
+        (
+            "identical: every output is what its inputs give, byte for byte",
+            "DIFFERENT: see above",
+            "not judged: " + (found[0].detail if found else "no batch has been decided yet"),
+        )[code]
+    )
     sys.exit(code)
 
 

@@ -43,7 +43,9 @@ def table(header: Sequence[str], rows: Iterable[Sequence[Any]], right: Iterable[
     numbers = set(right)
 
     def line(row: Sequence[str]) -> str:
-        return "  ".join(c.rjust(w) if i in numbers else c.ljust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))).rstrip()
+        return "  ".join(
+            c.rjust(w) if i in numbers else c.ljust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
 
     if title:
         click.echo(click.style(title, bold=True))

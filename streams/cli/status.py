@@ -40,24 +40,49 @@ def status(as_json: bool) -> None:
         mine = [row for row in lags if row.group == agent.group]
         for step in steps:
             totals.update({k: v for k, v in step.event["counts"].items() if k in OUTCOMES})
-        stages.append({
-            "stage": agent.name, "records": sum(step.event["records"] for step in steps), "per_second_5m": round(recent / 300, 2),
-            "lag": sum(row.lag or 0 for row in mine), "group": mine[0].state.lower() if mine else "no commit yet",
-            "rule": steps[-1].event["rule"].hex() if steps else None,
-        })
-    dead = sum(1 for alias, topic in topology.topics.items() if alias.endswith(".dlq") for _ in fold(settings, topic.name))
-    attention = [f"{s['stage']} is not running ({s['lag']} events wait): icn worker {s['stage']}" for s in stages if s["group"] in ("empty", "dead")]
+        stages.append(
+            {
+                "stage": agent.name,
+                "records": sum(step.event["records"] for step in steps),
+                "per_second_5m": round(recent / 300, 2),
+                "lag": sum(row.lag or 0 for row in mine),
+                "group": mine[0].state.lower() if mine else "no commit yet",
+                "rule": steps[-1].event["rule"].hex() if steps else None,
+            }
+        )
+    dead = sum(
+        1 for alias, topic in topology.topics.items() if alias.endswith(".dlq") for _ in fold(settings, topic.name)
+    )
+    attention = [
+        f"{s['stage']} is not running ({s['lag']} events wait): icn worker {s['stage']}"
+        for s in stages
+        if s["group"] in ("empty", "dead")
+    ]
     attention += [f"{dead} dead letters: icn dlq list"] if dead else []
-    about = {"deployment": topology.deployment, "broker": settings.brokers, "simulated": topology.simulated, "nodes": len(registered(topology, settings)),
-             "outcomes": {name: totals[name] for name in OUTCOMES}, "stages": stages, "dead_letters": dead, "attention": attention}
+    about = {
+        "deployment": topology.deployment,
+        "broker": settings.brokers,
+        "simulated": topology.simulated,
+        "nodes": len(registered(topology, settings)),
+        "outcomes": {name: totals[name] for name in OUTCOMES},
+        "stages": stages,
+        "dead_letters": dead,
+        "attention": attention,
+    }
     if as_json:
         print_json(about)
     else:
         if topology.simulated:
             click.echo("SIMULATED deployment: none of this enters a reliability figure")
-        click.echo(f"{topology.deployment} at {settings.brokers}: {about['nodes']} nodes; " + ", ".join(f"{n} {k.replace('_', '-')}" for k, n in totals.items()))
-        table(("stage", "records", "per s (5 min)", "lag", "group", "rule version"),
-              [(s["stage"], s["records"], s["per_second_5m"], s["lag"], s["group"], s["rule"] or "-") for s in stages], right=(1, 2, 3))
+        click.echo(
+            f"{topology.deployment} at {settings.brokers}: {about['nodes']} nodes; "
+            + ", ".join(f"{n} {k.replace('_', '-')}" for k, n in totals.items())
+        )
+        table(
+            ("stage", "records", "per s (5 min)", "lag", "group", "rule version"),
+            [(s["stage"], s["records"], s["per_second_5m"], s["lag"], s["group"], s["rule"] or "-") for s in stages],
+            right=(1, 2, 3),
+        )
         for line in attention or ["nothing needs attention"]:
             click.echo(f"→ {line}" if attention else line)
     sys.exit(1 if attention else 0)

@@ -29,10 +29,25 @@ def top(count: int, as_json: bool) -> None:
         print_json(best)
         return
     names = contents(topology, settings, best)
-    table(("rank", "score now", "threat", "opport.", "confid.", "× reput.", "decay", "node", "artifact", "content"),
-          [(e["rank"], f"{e['score_now']:.4f}", f"{e['threat_term']:.3f}", f"{e['opportunity_term']:.3f}", f"{e['confidence_term']:.3f}",
-            f"{e['effective_reputation']:.2f}", f"{e['decay']:.3f}", e["node_id"], e["canonical_id"], clip(names.get(e["canonical_id"], ""), 40))
-           for e in best], right=(0, 1, 2, 3, 4, 5, 6))
+    table(
+        ("rank", "score now", "threat", "opport.", "confid.", "× reput.", "decay", "node", "artifact", "content"),
+        [
+            (
+                e["rank"],
+                f"{e['score_now']:.4f}",
+                f"{e['threat_term']:.3f}",
+                f"{e['opportunity_term']:.3f}",
+                f"{e['confidence_term']:.3f}",
+                f"{e['effective_reputation']:.2f}",
+                f"{e['decay']:.3f}",
+                e["node_id"],
+                e["canonical_id"],
+                clip(names.get(e["canonical_id"], ""), 40),
+            )
+            for e in best
+        ],
+        right=(0, 1, 2, 3, 4, 5, 6),
+    )
 
 
 def contents(topology, settings, best) -> dict[str, str]:  # type: ignore[no-untyped-def]

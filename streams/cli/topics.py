@@ -48,7 +48,7 @@ def apply(as_json: bool) -> None:
     _show(Admin(settings).apply(topology), as_json)
 
 
-def _show(steps: list, as_json: bool) -> None:  # type: ignore[type-arg]
+def _show(steps: list, as_json: bool) -> None:
     if as_json:
         print_json([{"action": s.action, "topic": s.topic, "detail": s.detail} for s in steps])
     elif steps:
@@ -78,16 +78,34 @@ def describe(as_json: bool) -> None:
     rows = []
     for alias, topic in topology.topics.items():
         there = ends(consumer, topic.name) if topic.name in existing else {}
-        rows.append({
-            "topic": topic.name, "key": topic.key, "schema": topic.schema, "partitions": len(there) or None,
-            "offsets": sum(high - low for low, high in there.values()) if there else None,
-            "written_by": [a.name for a in topology.agents.values() if alias in a.writes],
-            "read_by": [a.name for a in topology.agents.values() if alias in a.reads],
-        })
+        rows.append(
+            {
+                "topic": topic.name,
+                "key": topic.key,
+                "schema": topic.schema,
+                "partitions": len(there) or None,
+                "offsets": sum(high - low for low, high in there.values()) if there else None,
+                "written_by": [a.name for a in topology.agents.values() if alias in a.writes],
+                "read_by": [a.name for a in topology.agents.values() if alias in a.reads],
+            }
+        )
     consumer.close()
     if as_json:
         print_json(rows)
     else:
-        table(("topic", "key", "schema", "partitions", "offsets", "written by", "read by"),
-              [(r["topic"], r["key"], r["schema"], r["partitions"] or "missing", "-" if r["offsets"] is None else r["offsets"],
-                ", ".join(r["written_by"]), ", ".join(r["read_by"])) for r in rows], right=(3, 4))
+        table(
+            ("topic", "key", "schema", "partitions", "offsets", "written by", "read by"),
+            [
+                (
+                    r["topic"],
+                    r["key"],
+                    r["schema"],
+                    r["partitions"] or "missing",
+                    "-" if r["offsets"] is None else r["offsets"],
+                    ", ".join(r["written_by"]),
+                    ", ".join(r["read_by"]),
+                )
+                for r in rows
+            ],
+            right=(3, 4),
+        )

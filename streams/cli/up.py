@@ -29,5 +29,7 @@ def up(workers: int) -> None:
         setup_logging()
         os.environ["ICN_BROKERS"] = settings.brokers
         say(f"ICN is up: broker {settings.brokers}, state {settings.state}. Ctrl-C stops it.")
-        code = Supervisor({f"worker {n}": ["streams", "worker", *(["--no-ticks"] if n > 1 else [])] for n in range(1, workers + 1)}).run()
+        code = Supervisor(
+            {f"worker {n}": ["streams", "worker", *(["--no-ticks"] if n > 1 else [])] for n in range(1, workers + 1)}
+        ).run()
     sys.exit(code)

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-CONTENT_TYPE_MAX = 64       # characters
-ID_MAX = 128                # characters of an artifact id, a node id, an assignment
-SOURCE_MAX = 4096           # characters
+CONTENT_TYPE_MAX = 64  # characters
+ID_MAX = 128  # characters of an artifact id, a node id, an assignment
+SOURCE_MAX = 4096  # characters
 RANGES = {"confidence": (0.0, 1.0), "threat_level": (0.0, 10.0), "opportunity_value": (0.0, 10.0)}
 NO_SOURCE = bytes(8)
 
@@ -54,7 +54,10 @@ def find_flaw(artifact: Mapping[str, Any], limits: Limits) -> Flaw | None:
     metadata = artifact["metadata"]
     if len(metadata) > limits.metadata_max:
         return Flaw("metadata_too_large", f"metadata has {len(metadata)} entries; at most {limits.metadata_max}")
-    if metadata and (size := sum(len(k.encode()) + len(v.encode()) for k, v in metadata.items())) > limits.metadata_bytes_max:
+    if (
+        metadata
+        and (size := sum(len(k.encode()) + len(v.encode()) for k, v in metadata.items())) > limits.metadata_bytes_max
+    ):
         return Flaw("metadata_too_large", f"metadata has {size} bytes; at most {limits.metadata_bytes_max}")
     return None
 
@@ -82,7 +85,11 @@ def hash_artifact(key: bytes, artifact: Mapping[str, Any]) -> Hashes:
     content_type = artifact["content_type"]
     body = normal_form(content_type, artifact["content"]).encode()
     kind = content_type.encode()
-    state = hashlib.blake2b(b"".join((len(kind).to_bytes(8, "little"), kind, len(body).to_bytes(8, "little"), body)), key=key, digest_size=32)
+    state = hashlib.blake2b(
+        b"".join((len(kind).to_bytes(8, "little"), kind, len(body).to_bytes(8, "little"), body)),
+        key=key,
+        digest_size=32,
+    )
     content = state.digest()
     source = artifact["source"]
     text = b"" if source is None else source.encode()

@@ -10,11 +10,11 @@ UNIQUE, UPGRADED, DUPLICATE = "UNIQUE", "UPGRADED", "DUPLICATE"
 class Canonical(NamedTuple):
     """What is remembered of one dedup_hash."""
 
-    artifact_id: bytes       # of the first sighting
-    version: int             # 1, 2, …: grows with each better sighting
-    best_confidence: float   # [0..1]
-    first_seen_ms: int       # broker's time; an upgrade keeps it
-    sightings: int           # 1, 2, …
+    artifact_id: bytes  # of the first sighting
+    version: int  # 1, 2, …: grows with each better sighting
+    best_confidence: float  # [0..1]
+    first_seen_ms: int  # broker's time; an upgrade keeps it
+    sightings: int  # 1, 2, …
 
 
 class Content(NamedTuple):

@@ -15,7 +15,9 @@ MAC_HEADER = "icn_mac"
 def node_token(key: bytes, node_id: str, generation: int) -> bytes:
     """32 bytes. `generation` counts from 1."""
     name = node_id.encode()
-    return hashlib.blake2b(len(name).to_bytes(8, "little") + name + generation.to_bytes(8, "little"), key=key, digest_size=32).digest()
+    return hashlib.blake2b(
+        len(name).to_bytes(8, "little") + name + generation.to_bytes(8, "little"), key=key, digest_size=32
+    ).digest()
 
 
 def sign(token: bytes, node_id: bytes, record: bytes) -> bytes:

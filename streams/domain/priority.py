@@ -39,14 +39,25 @@ def published(value: float) -> float:
     return round(value, 9)
 
 
-def score(weights: Weights, threat_level: float, opportunity_value: float, confidence: float, reputation: float,
-          first_seen_ms: int, raw_ms: int) -> Score:
+def score(
+    weights: Weights,
+    threat_level: float,
+    opportunity_value: float,
+    confidence: float,
+    reputation: float,
+    first_seen_ms: int,
+    raw_ms: int,
+) -> Score:
     """Score at arrival (`raw_ms`); age counts from the first sighting.
 
     rank_key = round(1e6 · (log2(base) + first_seen / half-life)): every score decays with the same half-life, so this order never
     changes with time. Reputation is left out, so that a changed one re-ranks by adding round(1e6 · log2(reputation)).
     """
-    threat, opportunity, sure = weights.threat * threat_level / 10, weights.opportunity * opportunity_value / 10, weights.confidence * confidence
+    threat, opportunity, sure = (
+        weights.threat * threat_level / 10,
+        weights.opportunity * opportunity_value / 10,
+        weights.confidence * confidence,
+    )
     base = threat + opportunity + sure
     decay = 2.0 ** (-max(0, raw_ms - first_seen_ms) / weights.half_life_ms)
     value = min(1.0, max(0.0, base * reputation * decay))

@@ -10,9 +10,9 @@ HOUR_MS = 3_600_000
 class Used(NamedTuple):
     """What one counter has seen in its hour."""
 
-    hour: int       # hours since 1970, UTC, of broker time
+    hour: int  # hours since 1970, UTC, of broker time
     admitted: int
-    refused: int    # for whatever reason
+    refused: int  # for whatever reason
 
 
 EMPTY = Used(0, 0, 0)

@@ -37,7 +37,12 @@ class Balance:
         return self.submitted - sum(self.outcomes.values()) - self.in_flight
 
 
-def balance(topology: Topology, settings: Settings, history: History | None = None, progress: Callable[[str], None] = lambda _: None) -> Balance:
+def balance(
+    topology: Topology,
+    settings: Settings,
+    history: History | None = None,
+    progress: Callable[[str], None] = lambda _: None,
+) -> Balance:
     """Count now. The batches are read first, so what is decided meanwhile is in flight, and counted once."""
     history = history or read_history(topology, settings)
     intake, dedup = topology.agent("s1_intake"), topology.agent("s2_dedup")
@@ -61,5 +66,7 @@ def balance(topology: Topology, settings: Settings, history: History | None = No
     for message in fold(settings, topology.topic("artifacts.admitted").name):
         if message.offset() > read_to[message.partition()]:
             facts = decode(message.value())["facts"]
-            waiting_for_dedup += facts["raw_offset"] <= intake_to[facts["raw_partition"]]  # else it is waiting for intake, as of then
+            waiting_for_dedup += (
+                facts["raw_offset"] <= intake_to[facts["raw_partition"]]
+            )  # else it is waiting for intake, as of then
     return Balance(submitted, {name: counts[name] for name in OUTCOMES}, waiting_for_intake, waiting_for_dedup)

@@ -45,7 +45,9 @@ def read_history(topology: Topology, settings: Settings) -> History:
     name = topology.topic("batches").name
     for message in fold(settings, name):
         event = decode(message.value())
-        history.steps[event["stage"]][event["partition"]].append(Step(event, f"{name}/{message.partition()}/{message.offset()}", message.timestamp()[1]))
+        history.steps[event["stage"]][event["partition"]].append(
+            Step(event, f"{name}/{message.partition()}/{message.offset()}", message.timestamp()[1])
+        )
     for partitions in history.steps.values():
         for steps in partitions.values():
             steps.sort(key=lambda step: step.event["sequence"])
@@ -63,11 +65,15 @@ class Gap(Exception):
 class Sources:
     """The sources of one (stage, partition), read once, in step with its batches."""
 
-    def __init__(self, topology: Topology, settings: Settings, agent: Agent, partition: int, ends: dict[str, int]) -> None:
+    def __init__(
+        self, topology: Topology, settings: Settings, agent: Agent, partition: int, ends: dict[str, int]
+    ) -> None:
         self.partition = partition
         self.names = {alias: topology.topics[alias].name for alias in agent.reads}
         self._readers: dict[str, Iterator[Any]] = {
-            alias: fold(settings, name, partition, until={partition: ends.get(alias, -1) + 1}) for alias, name in self.names.items()}
+            alias: fold(settings, name, partition, until={partition: ends.get(alias, -1) + 1})
+            for alias, name in self.names.items()
+        }
         self._held: dict[str, Any] = {}
 
     def batch(self, event: dict[str, Any]) -> Batch:
@@ -87,7 +93,10 @@ class Sources:
             records.append(as_record(message))
         if len(records) != event["records"]:
             where = f"{self.names[alias]}/{self.partition}/{event['first_offset']}..{event['last_offset']}"
-            raise Gap(f"{where} holds {len(records)} records, {event['records']} were decided", pruned=len(records) < event["records"])
+            raise Gap(
+                f"{where} holds {len(records)} records, {event['records']} were decided",
+                pruned=len(records) < event["records"],
+            )
         return Batch(alias, self.partition, records)
 
 

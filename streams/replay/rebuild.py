@@ -26,9 +26,15 @@ def plan(topology: Topology, settings: Settings, agent: Agent) -> list[str]:
     admin = AdminClient(settings.librdkafka())
     members = admin.describe_consumer_groups([agent.group])[agent.group].result().members
     if members:
-        raise IcnError(f"{agent.name} is running ({len(members)} members of {agent.group})", "stop the workers first; their tables would be changed under them")
-    return [f"delete and re-create {agent.changelog} ({agent.partitions} partitions)",
-            f"remove {settings.state / 'workers' / '*' / agent.name}", "fold the rows again from " + ", ".join(agent.reads)]
+        raise IcnError(
+            f"{agent.name} is running ({len(members)} members of {agent.group})",
+            "stop the workers first; their tables would be changed under them",
+        )
+    return [
+        f"delete and re-create {agent.changelog} ({agent.partitions} partitions)",
+        f"remove {settings.state / 'workers' / '*' / agent.name}",
+        "fold the rows again from " + ", ".join(agent.reads),
+    ]
 
 
 def run(topology: Topology, settings: Settings, agent: Agent, say: Callable[[str], None]) -> int:
@@ -71,13 +77,16 @@ def _create_again(topology: Topology, settings: Settings) -> None:
     Admin(settings).apply(topology)
 
 
-def _fold(topology: Topology, settings: Settings, agent: Agent, history: History, partition: int,
-          say: Callable[[str], None]) -> tuple[MemoryRows, Marker]:
+def _fold(
+    topology: Topology, settings: Settings, agent: Agent, history: History, partition: int, say: Callable[[str], None]
+) -> tuple[MemoryRows, Marker]:
     stage, _ = load_stage(agent.name, topology, settings)
     steps = history.of(agent)[partition]
     if steps[0].event["sequence"] > 0:
-        raise IcnError(f"{agent.name}/{partition}: batches before sequence {steps[0].event['sequence']} are gone", "its tables can't be rebuilt from topics; "
-                       "restore them from the changelog: remove the worker's folder")
+        raise IcnError(
+            f"{agent.name}/{partition}: batches before sequence {steps[0].event['sequence']} are gone",
+            "its tables can't be rebuilt from topics; restore them from the changelog: remove the worker's folder",
+        )
     if steps[-1].event["rule"] != rule_version(topology):
         say(f"{agent.name}/{partition}: decided under another rule version; the rows will be as this one decides")
     rows, marker = MemoryRows(), Marker()

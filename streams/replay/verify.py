@@ -22,8 +22,10 @@ SHOWN_MAX = 20
 class Finding:
     """One place where record and recomputation differ."""
 
-    kind: str       # DIFFERS, MISSING, INVENTED, DOUBLED, SKIPPED, HOLE, OTHER_COUNTS; PRUNED and OTHER_RULE: can't be judged
-    where: str      # topic/partition/offset, or the batch
+    kind: (
+        str  # DIFFERS, MISSING, INVENTED, DOUBLED, SKIPPED, HOLE, OTHER_COUNTS; PRUNED and OTHER_RULE: can't be judged
+    )
+    where: str  # topic/partition/offset, or the batch
     detail: str
 
     @property
@@ -38,13 +40,21 @@ class Result:
 
     stage: str
     batches: int = 0
-    decided: int = 0            # input records recomputed
-    compared: int = 0           # output records compared
+    decided: int = 0  # input records recomputed
+    compared: int = 0  # output records compared
     findings: list[Finding] = field(default_factory=list)
 
 
-def verify(topology: Topology, settings: Settings, stage: Stage, rule: bytes, history: History, from_ms: int | None = None,
-           to_ms: int | None = None, progress: Callable[[str], None] = lambda _: None) -> Result:
+def verify(
+    topology: Topology,
+    settings: Settings,
+    stage: Stage,
+    rule: bytes,
+    history: History,
+    from_ms: int | None = None,
+    to_ms: int | None = None,
+    progress: Callable[[str], None] = lambda _: None,
+) -> Result:
     """Recompute one stage along its recorded batches and compare with what is on its output topics.
 
     from_ms, to_ms: compare only batches recorded in [from, to) of broker time; earlier ones are still folded, for the rows they leave.
@@ -66,26 +76,49 @@ def verify(topology: Topology, settings: Settings, stage: Stage, rule: bytes, hi
 def _place(where: str) -> tuple[str, int, int]:
     topic, _, rest = where.partition("/")
     numbers = [int(part) for part in rest.replace("..", "/").split("/") if part.isdigit()]
-    return topic, *(numbers + [0, 0])[:2]  # type: ignore[return-value]
+    return topic, *[*numbers, 0, 0][:2]  # type: ignore[return-value]
 
 
-def _recompute(topology: Topology, settings: Settings, stage: Stage, rule: bytes, partition: int, steps: Sequence[Step],
-               window: tuple[int | None, int | None], result: Result, expected: dict[tuple[str, Identity], bytes],
-               ignored: set[tuple[str, Identity]]) -> None:
+def _recompute(
+    topology: Topology,
+    settings: Settings,
+    stage: Stage,
+    rule: bytes,
+    partition: int,
+    steps: Sequence[Step],
+    window: tuple[int | None, int | None],
+    result: Result,
+    expected: dict[tuple[str, Identity], bytes],
+    ignored: set[tuple[str, Identity]],
+) -> None:
     rows = MemoryRows()
     sources = Sources(topology, settings, stage.agent, partition, steps[-1].event["applied"])
     if steps[0].event["sequence"] > 0:
-        result.findings.append(Finding("PRUNED", steps[0].at, f"batches before sequence {steps[0].event['sequence']} are gone: "
-                                       "the rows they left can't be recomputed"))
+        result.findings.append(
+            Finding(
+                "PRUNED",
+                steps[0].at,
+                f"batches before sequence {steps[0].event['sequence']} are gone: "
+                "the rows they left can't be recomputed",
+            )
+        )
         return
     for number, step in enumerate(steps):
         event = step.event
         if event["sequence"] != number:
-            result.findings.append(Finding("HOLE", step.at, f"batch {number} of {stage.agent.name}/{partition} is missing or doubled"))
+            result.findings.append(
+                Finding("HOLE", step.at, f"batch {number} of {stage.agent.name}/{partition} is missing or doubled")
+            )
             return
         if event["rule"] != rule:
-            result.findings.append(Finding("OTHER_RULE", step.at, f"decided under rule version {event['rule'].hex()}, this code and topology are "
-                                           f"{rule.hex()}: verify with the release and protocol settings of then"))
+            result.findings.append(
+                Finding(
+                    "OTHER_RULE",
+                    step.at,
+                    f"decided under rule version {event['rule'].hex()}, this code and topology are "
+                    f"{rule.hex()}: verify with the release and protocol settings of then",
+                )
+            )
             return
         try:
             batch = sources.batch(event)
@@ -97,7 +130,9 @@ def _recompute(topology: Topology, settings: Settings, stage: Stage, rule: bytes
         result.batches += 1
         result.decided += len(batch.records)
         if decided.counts != event["counts"]:
-            result.findings.append(Finding("OTHER_COUNTS", step.at, f"recorded {event['counts']}, recomputed {decided.counts}"))
+            result.findings.append(
+                Finding("OTHER_COUNTS", step.at, f"recorded {event['counts']}, recomputed {decided.counts}")
+            )
         inside = (window[0] is None or step.time_ms >= window[0]) and (window[1] is None or step.time_ms < window[1])
         for alias, messages in decided.outputs.items():
             for message in messages:
@@ -108,9 +143,17 @@ def _recompute(topology: Topology, settings: Settings, stage: Stage, rule: bytes
                     ignored.add(key)
 
 
-def _compare(topology: Topology, settings: Settings, stage: Stage, history: History, last: dict[int, int],
-             expected: dict[tuple[str, Identity], bytes], ignored: set[tuple[str, Identity]], result: Result,
-             progress: Callable[[str], None]) -> None:
+def _compare(
+    topology: Topology,
+    settings: Settings,
+    stage: Stage,
+    history: History,
+    last: dict[int, int],
+    expected: dict[tuple[str, Identity], bytes],
+    ignored: set[tuple[str, Identity]],
+    result: Result,
+    progress: Callable[[str], None],
+) -> None:
     seen: set[tuple[str, Identity]] = set()
     ends = {partition: history.applied(stage.agent, partition) for partition in last}
     for alias in (*stage.agent.writes, *(f"{a}.dlq" for a in stage.agent.reads if topology.topics[a].dlq)):
@@ -141,10 +184,22 @@ def _compare(topology: Topology, settings: Settings, stage: Stage, history: Hist
             if wanted is None:
                 result.findings.append(Finding("INVENTED", where, f"no input gives this output: origin {made_by}"))
             elif wanted != _digest(message.key(), message.value(), headers):
-                result.findings.append(Finding("DIFFERS", where, f"recomputing gives other bytes: origin {made_by}; recorded "
-                                               f"{jsonable(decode_any(message.value())[1]) if message.value() else None}"))
+                result.findings.append(
+                    Finding(
+                        "DIFFERS",
+                        where,
+                        f"recomputing gives other bytes: origin {made_by}; recorded "
+                        f"{jsonable(decode_any(message.value())[1]) if message.value() else None}",
+                    )
+                )
     for alias, identity in expected:
-        result.findings.append(Finding("MISSING", f"{topology.topics[alias].name}", f"no output with identity {identity} is there, its input was decided"))
+        result.findings.append(
+            Finding(
+                "MISSING",
+                f"{topology.topics[alias].name}",
+                f"no output with identity {identity} is there, its input was decided",
+            )
+        )
 
 
 @dataclass(frozen=True)
@@ -163,7 +218,12 @@ class Origin:
 def _origin(alias: str, value: bytes | None, headers: Iterable[tuple[str, bytes]]) -> Origin:
     if alias.endswith(".dlq"):
         about = dict(headers)
-        return Origin(about["icn_dlq_stage"].decode(), alias.removesuffix(".dlq"), int(about["icn_dlq_partition"]), int(about["icn_dlq_offset"]))
+        return Origin(
+            about["icn_dlq_stage"].decode(),
+            alias.removesuffix(".dlq"),
+            int(about["icn_dlq_partition"]),
+            int(about["icn_dlq_offset"]),
+        )
     event = decode_any(value or b"")[1]
     if alias == "artifacts.admitted":
         return Origin(None, "artifacts.raw", event["facts"]["raw_partition"], event["facts"]["raw_offset"])

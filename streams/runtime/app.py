@@ -27,8 +27,16 @@ log = logging.getLogger("icn.app")
 class StageApp:
     """What our Faust subclasses find at `app.icn`."""
 
-    def __init__(self, stage: Stage, topology: Topology, settings: Settings, folder: Path, member: str, rule: bytes,
-                 changelog: Existing) -> None:
+    def __init__(
+        self,
+        stage: Stage,
+        topology: Topology,
+        settings: Settings,
+        folder: Path,
+        member: str,
+        rule: bytes,
+        changelog: Existing,
+    ) -> None:
         self.stage, self.topology, self.settings, self.member = stage, topology, settings, member
         self.runner = Runner(stage, topology, settings, folder, rule, changelog)
         self.alias_of = {topic.name: alias for alias, topic in topology.topics.items()}
@@ -45,15 +53,29 @@ class StageApp:
         agent = self.stage.agent
         (folder / agent.name).mkdir(parents=True, exist_ok=True)
         app = faust.App(
-            agent.group, broker=f"kafka://{self.settings.require_brokers().split(',')[0]}", datadir=str(folder / agent.name / "faust"),
-            store="memory://", TableManager=StageTables, web_enabled=False, topic_disable_leader=True, topic_allow_declare=False,
-            stream_wait_empty=True, stream_buffer_maxsize=64, stream_recovery_delay=0.0, broker_commit_interval=1.0,
-            broker_session_timeout=self.settings.session_timeout_ms / 1000, table_standby_replicas=0, autodiscover=False,
-            broker_commit_every=None, worker_redirect_stdouts=False,
+            agent.group,
+            broker=f"kafka://{self.settings.require_brokers().split(',')[0]}",
+            datadir=str(folder / agent.name / "faust"),
+            store="memory://",
+            TableManager=StageTables,
+            web_enabled=False,
+            topic_disable_leader=True,
+            topic_allow_declare=False,
+            stream_wait_empty=True,
+            stream_buffer_maxsize=64,
+            stream_recovery_delay=0.0,
+            broker_commit_interval=1.0,
+            broker_session_timeout=self.settings.session_timeout_ms / 1000,
+            table_standby_replicas=0,
+            autodiscover=False,
+            broker_commit_every=None,
+            worker_redirect_stdouts=False,
         )
         app.transport = BatchTransport([app.conf.broker[0]], app, loop=app.loop)
         app.icn = self
-        sources = app.topic(*(self.topology.topics[alias].name for alias in agent.reads), key_serializer="raw", value_serializer="raw")
+        sources = app.topic(
+            *(self.topology.topics[alias].name for alias in agent.reads), key_serializer="raw", value_serializer="raw"
+        )
 
         @app.agent(sources, name=agent.name)
         async def run(stream: Any) -> None:
@@ -79,7 +101,9 @@ class StageApp:
         work = asyncio.ensure_future(self.in_thread(self.runner.process, fetched))
         work.add_done_callback(self._finished)
         try:
-            self.records += await asyncio.shield(work)  # the thread can't be cancelled, so we must not seem idle while it works
+            self.records += await asyncio.shield(
+                work
+            )  # the thread can't be cancelled, so we must not seem idle while it works
             self.faust.consumer.done(fetched)
         except asyncio.CancelledError:
             raise

@@ -20,14 +20,22 @@ FENCE_TIMEOUT_S = 60
 class Checkpoint:
     """The producer of one (stage, partition). Its transactional id is fixed, so a newer owner fences an older one."""
 
-    def __init__(self, stage: Stage, partition: int, topology: Topology, settings: Settings, topic_id: str, rule: bytes) -> None:
+    def __init__(
+        self, stage: Stage, partition: int, topology: Topology, settings: Settings, topic_id: str, rule: bytes
+    ) -> None:
         self.stage, self.partition, self.topic_id, self.rule = stage, partition, topic_id, rule
         self.topics = topology.topics
         self.batches = topology.topic("batches").name
         self.encode_batch = encoder("batch")
-        self.producer = Producer(settings.librdkafka_producer(**{
-            "transactional.id": f"{stage.agent.group}-{partition}", "transaction.timeout.ms": TRANSACTION_TIMEOUT_MS, "linger.ms": 20,
-        }))
+        self.producer = Producer(
+            settings.librdkafka_producer(
+                **{
+                    "transactional.id": f"{stage.agent.group}-{partition}",
+                    "transaction.timeout.ms": TRANSACTION_TIMEOUT_MS,
+                    "linger.ms": 20,
+                }
+            )
+        )
 
     def fence(self) -> None:
         """End whatever an older owner left open; from now on it can commit nothing. Raises Fatal."""
@@ -40,8 +48,11 @@ class Checkpoint:
         """Make a decided batch a fact, on the broker first, then here. Raises Fatal: whether it was committed is then
         found out by the next owner, who reads the marker behind a fence.
         """
-        changes = {table.prefix + key: None if row is None else table.pack(row)
-                   for table, rows in decided.rows.items() for key, row in rows.items()}
+        changes = {
+            table.prefix + key: None if row is None else table.pack(row)
+            for table, rows in decided.rows.items()
+            for key, row in rows.items()
+        }
         last = batch.records[-1].offset
         marker = Marker({**store.marker.applied, batch.source: last}, store.marker.sequence + 1)
         written: list[int] = []
@@ -55,16 +66,26 @@ class Checkpoint:
             for alias, messages in decided.outputs.items():
                 self._send(alias, messages)
             changelog = self.stage.agent.changelog
-            self._produce_batch(changelog, [{"key": key, "value": value} for key, value in changes.items()], self.partition)
-            self.producer.produce(changelog, marker.pack(), MARKER, partition=self.partition, on_delivery=marker_delivered)
-            self.producer.produce(self.batches, self.encode_batch(self._event(batch, redelivered, decided, marker)),
-                                  self.stage.agent.name.encode(), partition=0)
+            self._produce_batch(
+                changelog, [{"key": key, "value": value} for key, value in changes.items()], self.partition
+            )
+            self.producer.produce(
+                changelog, marker.pack(), MARKER, partition=self.partition, on_delivery=marker_delivered
+            )
+            self.producer.produce(
+                self.batches,
+                self.encode_batch(self._event(batch, redelivered, decided, marker)),
+                self.stage.agent.name.encode(),
+                partition=0,
+            )
             self.producer.commit_transaction()
             self.producer.poll(0)
         except (KafkaException, BufferError) as error:
             reason = error.args[0].str() if isinstance(error, KafkaException) else "the output queue is full"
-            raise Fatal(f"{self.stage.agent.group}-{self.partition}: batch {batch.source} "
-                        f"{batch.records[0].offset}..{last} not committed: {reason}") from error
+            raise Fatal(
+                f"{self.stage.agent.group}-{self.partition}: batch {batch.source} "
+                f"{batch.records[0].offset}..{last} not committed: {reason}"
+            ) from error
         if not written:
             raise Fatal(f"{changelog}/{self.partition}: the marker's offset was not reported")
         store.write(changes, marker, self.topic_id, written[0] + 1)
@@ -84,7 +105,15 @@ class Checkpoint:
 
     def _event(self, batch: Batch, redelivered: int, decided: Decided, marker: Marker) -> dict[str, Any]:
         return {
-            "stage": self.stage.agent.name, "partition": self.partition, "sequence": marker.sequence, "topic": batch.source,
-            "first_offset": batch.records[0].offset, "last_offset": batch.records[-1].offset, "records": len(batch.records),
-            "redelivered": redelivered, "applied": marker.applied, "counts": decided.counts, "rule": self.rule,
+            "stage": self.stage.agent.name,
+            "partition": self.partition,
+            "sequence": marker.sequence,
+            "topic": batch.source,
+            "first_offset": batch.records[0].offset,
+            "last_offset": batch.records[-1].offset,
+            "records": len(batch.records),
+            "redelivered": redelivered,
+            "applied": marker.applied,
+            "counts": decided.counts,
+            "rule": self.rule,
         }

@@ -45,15 +45,27 @@ class BatchThread(driver.AIOKafkaConsumerThread):
     def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
         icn = self.app.icn
         session_ms = icn.settings.session_timeout_ms
-        return aiokafka.AIOKafkaConsumer(**icn.settings.aiokafka(
-            client_id=f"{icn.stage.agent.name}-{icn.member}", group_id=icn.stage.agent.group,
-            group_instance_id=icn.member,                            # a restarted worker is not a new one: no wait for its session to end
-            partition_assignment_strategy=[RangePartitionAssignor],  # partition n of every source to the same worker
-            enable_auto_commit=False, auto_offset_reset="earliest", max_partition_fetch_bytes=icn.settings.fetch_max_bytes,
-            fetch_max_wait_ms=100, session_timeout_ms=session_ms, heartbeat_interval_ms=session_ms // 5,
-            rebalance_timeout_ms=max(2 * icn.settings.drain_deadline_ms, session_ms), max_poll_interval_ms=600_000,
-            request_timeout_ms=max(40_000, 2 * session_ms), check_crcs=False, metadata_max_age_ms=60_000,
-        ))
+        return aiokafka.AIOKafkaConsumer(
+            **icn.settings.aiokafka(
+                client_id=f"{icn.stage.agent.name}-{icn.member}",
+                group_id=icn.stage.agent.group,
+                group_instance_id=icn.member,  # a restarted worker is not a new one: no wait for its session to end
+                partition_assignment_strategy=[
+                    RangePartitionAssignor
+                ],  # partition n of every source to the same worker
+                enable_auto_commit=False,
+                auto_offset_reset="earliest",
+                max_partition_fetch_bytes=icn.settings.fetch_max_bytes,
+                fetch_max_wait_ms=100,
+                session_timeout_ms=session_ms,
+                heartbeat_interval_ms=session_ms // 5,
+                rebalance_timeout_ms=max(2 * icn.settings.drain_deadline_ms, session_ms),
+                max_poll_interval_ms=600_000,
+                request_timeout_ms=max(40_000, 2 * session_ms),
+                check_crcs=False,
+                metadata_max_age_ms=60_000,
+            )
+        )
 
     async def on_thread_stop(self) -> None:
         """A clean stop leaves the group, so that others take over at once; aiokafka lets a static member only fall silent."""
@@ -68,7 +80,9 @@ class BatchThread(driver.AIOKafkaConsumerThread):
         fetched = []
         for tp, list_of_records in records.items():
             if list_of_records:
-                fetched.append(Fetched(aliases[tp.topic], tp.partition, self.delivered[tp], self.epoch, list_of_records))
+                fetched.append(
+                    Fetched(aliases[tp.topic], tp.partition, self.delivered[tp], self.epoch, list_of_records)
+                )
                 self.delivered[tp] = list_of_records[-1].offset
         return fetched
 
@@ -95,8 +109,13 @@ class BatchThread(driver.AIOKafkaConsumerThread):
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
         try:
-            await self._ensure_consumer().commit({TopicPartition(*tp): OffsetAndMetadata(offset, "") for tp, offset in offsets.items()})
-        except (KafkaError, ValueError) as error:  # it serves the lag figure only; the next one will say the same and more
+            await self._ensure_consumer().commit(
+                {TopicPartition(*tp): OffsetAndMetadata(offset, "") for tp, offset in offsets.items()}
+            )
+        except (
+            KafkaError,
+            ValueError,
+        ) as error:  # it serves the lag figure only; the next one will say the same and more
             log.info("offsets not committed: %r", error)
             return False
         return True
@@ -127,7 +146,9 @@ class BatchConsumer(driver.Consumer):
         self.committed = {}
         self.epoch = epoch
         self.first_until = {TopicPartition(names[alias].name, p): end for (alias, p), end in first_until.items()}
-        await self._thread.begin({TopicPartition(names[alias].name, p): offset for (alias, p), offset in positions.items()}, epoch)
+        await self._thread.begin(
+            {TopicPartition(names[alias].name, p): offset for (alias, p), offset in positions.items()}, epoch
+        )
 
     async def perform_seek(self) -> None:
         """Faust would go back to the committed offsets here; `begin` has said where to read."""
@@ -178,8 +199,21 @@ class BatchConsumer(driver.Consumer):
     def _message(self, fetched: Fetched) -> ConsumerMessage:
         last = fetched.records[-1]
         topic = self.app.icn.topology.topics[fetched.source].name
-        return ConsumerMessage(topic, fetched.partition, last.offset, last.timestamp / 1000, 1, (), None, fetched, None, None, None,
-                               TP(topic, fetched.partition), generation_id=self.app.consumer_generation_id)
+        return ConsumerMessage(
+            topic,
+            fetched.partition,
+            last.offset,
+            last.timestamp / 1000,
+            1,
+            (),
+            None,
+            fetched,
+            None,
+            None,
+            None,
+            TP(topic, fetched.partition),
+            generation_id=self.app.consumer_generation_id,
+        )
 
     def done(self, fetched: Fetched) -> None:
         """The agent is through with a fetch."""
@@ -193,13 +227,15 @@ class BatchConsumer(driver.Consumer):
 
     async def commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:
         """Tell the group how far we are: the position where nothing is unprocessed, else behind the last processed record."""
-        self._acked.clear()        # Faust keeps these per message; its own rule for what to commit is not used
+        self._acked.clear()  # Faust keeps these per message; its own rule for what to commit is not used
         self._acked_index.clear()
         self._n_acked = 0
         epoch, names = self.epoch, self.app.icn.topology.topics
         sources = {TopicPartition(names[alias].name, p): (alias, p) for alias, p in self.app.icn.runner.positions}
         try:
-            positions = await self._thread.positions([tp for tp, source in sources.items() if not self.unprocessed[source]])
+            positions = await self._thread.positions(
+                [tp for tp, source in sources.items() if not self.unprocessed[source]]
+            )
         except (KafkaError, ValueError):
             return False
         offsets = {}

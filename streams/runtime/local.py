@@ -21,7 +21,9 @@ def broker_and_topics(topology: Topology, say: Callable[[str], None]) -> Iterato
     """Settings with a broker that answers and all topics; a broker started here is stopped at the end."""
     settings = read_settings(topology)
     started = None
-    if not settings.brokers or ((settings.state / "broker" / "bootstrap").exists() and LocalBroker(settings.state).pid() is None):
+    if not settings.brokers or (
+        (settings.state / "broker" / "bootstrap").exists() and LocalBroker(settings.state).pid() is None
+    ):
         started = LocalBroker(settings.state)
         os.environ["ICN_BROKERS"] = started.start(say=say)
         settings = read_settings(topology)
@@ -40,7 +42,13 @@ def broker_and_topics(topology: Topology, say: Callable[[str], None]) -> Iterato
 def worker_process(log: Path) -> Iterator[subprocess.Popen[bytes]]:
     """`icn worker` as a child, its words in a file; stopped cleanly at the end."""
     with log.open("ab") as out:
-        process = subprocess.Popen([sys.executable, "-m", "streams", "worker"], stdout=out, stderr=out, stdin=subprocess.DEVNULL, start_new_session=True)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "streams", "worker"],
+            stdout=out,
+            stderr=out,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+        )
     try:
         yield process
     finally:

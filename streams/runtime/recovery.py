@@ -39,7 +39,12 @@ class StageRecovery(Recovery):
         icn.epoch += 1
         icn.runner.epoch = icn.epoch
         acquired = await icn.in_thread(icn.runner.acquire, {tp.partition for tp in assignment})
-        if not acquired or generation_id != app.consumer_generation_id or self.signal_recovery_start.is_set() or self.should_stop:
+        if (
+            not acquired
+            or generation_id != app.consumer_generation_id
+            or self.signal_recovery_start.is_set()
+            or self.should_stop
+        ):
             log.info("the assignment changed while it was taken over")
             return  # another signal is on its way
         await consumer.begin(icn.epoch, icn.runner.positions, icn.runner.first_until)
@@ -60,6 +65,8 @@ class StageRecovery(Recovery):
 
 class StageTables(TableManager):
     """Faust's tables are not used; this only brings in our recovery."""
+
+    _recovery: StageRecovery | None
 
     @property
     def recovery(self) -> StageRecovery:

@@ -50,8 +50,17 @@ class Owned:
 class Runner:
     """Owns stores and producers of the assigned partitions; turns fetched records into committed checkpoints."""
 
-    def __init__(self, stage: Stage, topology: Topology, settings: Settings, folder: Path, rule: bytes, changelog: Existing) -> None:
-        self.stage, self.topology, self.settings, self.folder, self.rule, self.changelog = stage, topology, settings, folder, rule, changelog
+    def __init__(
+        self, stage: Stage, topology: Topology, settings: Settings, folder: Path, rule: bytes, changelog: Existing
+    ) -> None:
+        self.stage, self.topology, self.settings, self.folder, self.rule, self.changelog = (
+            stage,
+            topology,
+            settings,
+            folder,
+            rule,
+            changelog,
+        )
         self.owned: dict[int, Owned] = {}
         self.positions: dict[Source, int] = {}
         self.first_until: dict[Source, int] = {}
@@ -84,8 +93,13 @@ class Runner:
         finally:
             reader.close()
         if self.owned:
-            log.info("%s: owns partitions %s, restored %d rows in %.1f s", self.stage.agent.name, sorted(self.owned), self.restored_rows,
-                     time.monotonic() - started)
+            log.info(
+                "%s: owns partitions %s, restored %d rows in %.1f s",
+                self.stage.agent.name,
+                sorted(self.owned),
+                self.restored_rows,
+                time.monotonic() - started,
+            )
         return True
 
     def _acquire_one(self, partition: int, reader: Consumer) -> bool:
@@ -107,11 +121,19 @@ class Runner:
             low, high = watermarks(reader, self.topology.topics[alias].name, partition)
             position = max(applied.get(alias, -1) + 1, low)
             if alias in applied and low > applied[alias] + 1:
-                log.error("%s: %s/%d: offsets %d..%d were removed by retention before this stage read them",
-                          self.stage.agent.name, alias, partition, applied[alias] + 1, low - 1)
+                log.error(
+                    "%s: %s/%d: offsets %d..%d were removed by retention before this stage read them",
+                    self.stage.agent.name,
+                    alias,
+                    partition,
+                    applied[alias] + 1,
+                    low - 1,
+                )
             if position > high:
-                raise Fatal(f"{alias}/{partition} ends at {high}, but this stage has read it to {position}: the topic was cut or re-created. "
-                            "icn rebuild starts afresh")
+                raise Fatal(
+                    f"{alias}/{partition} ends at {high}, but this stage has read it to {position}: the topic was cut or re-created. "
+                    "icn rebuild starts afresh"
+                )
             self.positions[alias, partition] = position
             if alias in self.stage.agent.first:
                 self.first_until[alias, partition] = high
@@ -135,7 +157,9 @@ class Runner:
         applied = owned.store.marker.applied.get(fetched.source, -1)
         expected = max(applied, self.positions[fetched.source, fetched.partition] - 1)
         if fetched.after > expected:
-            raise Fatal(f"{fetched.source}/{fetched.partition}: records after {expected} were skipped, got those after {fetched.after}")
+            raise Fatal(
+                f"{fetched.source}/{fetched.partition}: records after {expected} were skipped, got those after {fetched.after}"
+            )
         records = [record for record in fetched.records if record.offset > applied]
         if not records:
             return 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
@@ -16,7 +16,7 @@ class Record(NamedTuple):
     """One Kafka record, as a stage sees it."""
 
     offset: int
-    timestamp: int                        # ms since 1970, UTC; the broker's where the topic says so
+    timestamp: int  # ms since 1970, UTC; the broker's where the topic says so
     key: bytes | None
     value: bytes | None
     headers: Sequence[tuple[str, bytes]] = ()
@@ -26,7 +26,7 @@ class Record(NamedTuple):
 class Batch:
     """Consecutive records of one partition of one source. Where it is cut must not matter to any decision."""
 
-    source: str                           # the topic's alias in topology.yaml
+    source: str  # the topic's alias in topology.yaml
     partition: int
     records: Sequence[Record]
 
@@ -36,7 +36,7 @@ class Table(Generic[Row]):
     """One key space of a stage's store. Rows are values; pack and unpack give their bytes."""
 
     name: str
-    prefix: bytes                         # one byte, unique within the stage; 0x00 is the runtime's
+    prefix: bytes  # one byte, unique within the stage; 0x00 is the runtime's
     pack: Callable[[Row], bytes]
     unpack: Callable[[bytes], Row]
 
@@ -46,6 +46,13 @@ class Rows(Protocol):
 
     def get_many(self, table: Table[Row], keys: Sequence[bytes]) -> list[Row | None]:
         """One row a key, in order; None where there is none."""
+
+
+def look_up(rows: Rows, table: Table[Row], keys: Iterable[bytes]) -> dict[bytes, Row | None]:
+    """The rows of these keys, None where there is none: one call for the batch."""
+    ordered = list(keys)
+    found = rows.get_many(table, ordered)
+    return dict(zip(ordered, found, strict=True))
 
 
 @dataclass
@@ -71,8 +78,8 @@ class Context:
 
     topology: Topology
     agent: Agent
-    rule: bytes                           # 8 bytes
-    secret: bytes                         # the deployment's
+    rule: bytes  # 8 bytes
+    secret: bytes  # the deployment's
 
 
 @dataclass(frozen=True)

@@ -69,8 +69,13 @@ class Store:
         found = self.db.get([prefix + key for key in keys]) if keys else ()
         return [None if value is None else unpack(value) for value in found]
 
-    def write(self, changes: Mapping[bytes, bytes | None] | Sequence[tuple[bytes, bytes | None]], marker: Marker,
-              topic_id: str, next_offset: int) -> None:
+    def write(
+        self,
+        changes: Mapping[bytes, bytes | None] | Sequence[tuple[bytes, bytes | None]],
+        marker: Marker,
+        topic_id: str,
+        next_offset: int,
+    ) -> None:
         """Rows, marker and place in the changelog, in one atomic write."""
         batch = WriteBatch(raw_mode=True)
         put, delete = batch.put, batch.delete
@@ -80,7 +85,10 @@ class Store:
             else:
                 put(key, value)
         put(MARKER, marker.pack())
-        put(LOCAL, json.dumps({"topic_id": topic_id, "next": next_offset, "written_ms": time.time_ns() // 1_000_000}).encode())
+        put(
+            LOCAL,
+            json.dumps({"topic_id": topic_id, "next": next_offset, "written_ms": time.time_ns() // 1_000_000}).encode(),
+        )
         self.db.write(batch)
         self.marker = marker
 
@@ -131,7 +139,9 @@ def wipe(path: Path) -> None:
     shutil.rmtree(path, ignore_errors=True)
 
 
-def restore(store: Store, consumer: Consumer, topic: str, topic_id: str, partition: int, cancelled: Callable[[], bool]) -> int | None:
+def restore(
+    store: Store, consumer: Consumer, topic: str, topic_id: str, partition: int, cancelled: Callable[[], bool]
+) -> int | None:
     """Bring a store up to the end of its changelog. Returns the rows applied, None if cancelled.
 
     To be called behind the fence (init_transactions of the partition's producer): no older owner can add to the changelog any more,
@@ -142,8 +152,10 @@ def restore(store: Store, consumer: Consumer, topic: str, topic_id: str, partiti
         low, high = watermarks(consumer, topic, partition)
         start = store.local.get("next", OFFSET_BEGINNING)
         if start > high:
-            raise Fatal(f"{topic}/{partition} ends at {high}, but {store.path} has read it to {start}: the log was cut. "
-                        "Remove the folder to restore what is left")
+            raise Fatal(
+                f"{topic}/{partition} ends at {high}, but {store.path} has read it to {start}: the log was cut. "
+                "Remove the folder to restore what is left"
+            )
         if high in (low, start):
             return 0
         at.offset = max(start, low) if start >= 0 else start

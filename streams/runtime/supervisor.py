@@ -59,7 +59,8 @@ class Supervisor:
 
     def _start(self, name: str) -> None:
         self.processes[name] = subprocess.Popen(
-            [sys.executable, "-m", *self.modules[name]], pass_fds=[self.lifeline],
+            [sys.executable, "-m", *self.modules[name]],
+            pass_fds=[self.lifeline],
             env={**os.environ, LIFELINE: str(self.lifeline), "PYTHONUNBUFFERED": "1"},
             start_new_session=True,  # Ctrl-C comes to us; we stop them in order
         )

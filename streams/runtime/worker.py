@@ -57,7 +57,12 @@ def hold_on_to_lifeline() -> None:
 
 def setup_logging() -> None:
     """One line an event, to stderr: time, level, what."""
-    logging.basicConfig(level=os.environ.get("ICN_LOG", "INFO"), format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr, force=True)
+    logging.basicConfig(
+        level=os.environ.get("ICN_LOG", "INFO"),
+        format="%(asctime)s %(levelname)s %(message)s",
+        stream=sys.stderr,
+        force=True,
+    )
     for name in ("faust", "mode", "aiokafka", "kafka", "streams"):  # `streams`: services that Faust logs for
         logging.getLogger(name).setLevel(os.environ.get("ICN_LOG_LIBRARIES", "ERROR"))
 

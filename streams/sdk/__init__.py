@@ -1,10 +1,10 @@
 """What a node's author imports.
 
-    from streams.sdk import Node
+from streams.sdk import Node
 
-    with Node("node-7") as node:
-        future = node.submit(content="SHIPSHAPE seen in the wild", source="https://example.org/1", confidence=0.8)
-        print(future.result().outcome)   # unique, upgraded, duplicate, rejected, …
+with Node("node-7") as node:
+    future = node.submit(content="SHIPSHAPE seen in the wild", source="https://example.org/1", confidence=0.8)
+    print(future.result().outcome)   # unique, upgraded, duplicate, rejected, …
 """
 
 from streams.sdk.node import AsyncNode, Decision, Node, Submission

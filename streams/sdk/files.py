@@ -12,8 +12,22 @@ from typing import Any
 from streams.errors import ArtifactError
 from streams.sdk.artifacts import FIELDS
 
-TEXT_TYPES = {".txt": "text", ".md": "text", ".html": "html", ".htm": "html", ".py": "code", ".c": "code", ".js": "code", ".go": "code",
-              ".rs": "code", ".sh": "code", ".csv": "data", ".xml": "data", ".yaml": "data", ".yml": "data"}
+TEXT_TYPES = {
+    ".txt": "text",
+    ".md": "text",
+    ".html": "html",
+    ".htm": "html",
+    ".py": "code",
+    ".c": "code",
+    ".js": "code",
+    ".go": "code",
+    ".rs": "code",
+    ".sh": "code",
+    ".csv": "data",
+    ".xml": "data",
+    ".yaml": "data",
+    ".yml": "data",
+}
 _NUMBERS = ("confidence", "threat_level", "opportunity_value")
 
 
@@ -40,8 +54,8 @@ def read_artifacts(path: str) -> Iterator[tuple[str, dict[str, Any]]]:
             for number, item in enumerate(data if isinstance(data, list) else [data], 1):
                 yield f"{path}[{number}]", _fields(item, f"{path}[{number}]")
         elif suffix == ".csv":
-            with target.open(encoding="utf-8", newline="") as file:
-                for number, row in enumerate(csv.DictReader(file), 2):
+            with target.open(encoding="utf-8", newline="") as table:
+                for number, row in enumerate(csv.DictReader(table), 2):
                     yield f"{path}:{number}", _csv_row(row, f"{path}:{number}")
         else:
             yield path, _text(target)
@@ -62,7 +76,10 @@ def _jsonl(name: str, lines: Any) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def _fields(item: Any, where: str) -> dict[str, Any]:
     if not isinstance(item, dict):
-        raise ArtifactError(f"{where}: {type(item).__name__}, expected an object with the artifact's fields", f"known: {', '.join(FIELDS)}")
+        raise ArtifactError(
+            f"{where}: {type(item).__name__}, expected an object with the artifact's fields",
+            f"known: {', '.join(FIELDS)}",
+        )
     return item
 
 
@@ -91,5 +108,9 @@ def _text(file: Path) -> dict[str, Any]:
         content = file.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise ArtifactError(f"{file}: not UTF-8 at byte {error.start}", "leave it out, or convert it first") from error
-    return {"content": content, "content_type": TEXT_TYPES.get(file.suffix.lower(), "text"), "source": file.absolute().as_uri(),
-            "metadata": {"source_type": "file", "collection_method": "read"}}
+    return {
+        "content": content,
+        "content_type": TEXT_TYPES.get(file.suffix.lower(), "text"),
+        "source": file.absolute().as_uri(),
+        "metadata": {"source_type": "file", "collection_method": "read"},
+    }

@@ -36,12 +36,12 @@ from streams.units import size_bytes
 
 log = logging.getLogger("icn.sdk")
 
-BATCH = 1000                # artifacts per fsync of the outbox
-PENDING_MAX = 20_000        # submit() waits while more are without a decision
-RESEND_AFTER_S = 30.0       # without any receipt; doubles each time, up to
+BATCH = 1000  # artifacts per fsync of the outbox
+PENDING_MAX = 20_000  # submit() waits while more are without a decision
+RESEND_AFTER_S = 30.0  # without any receipt; doubles each time, up to
 RESEND_AFTER_MAX_S = 600.0
-RESENT_GRACE_S = 10.0       # "admitted before": how long to wait for the word of s2, which may have come long ago
-RECORD_OVERHEAD = 1024      # key and headers
+RESENT_GRACE_S = 10.0  # "admitted before": how long to wait for the word of s2, which may have come long ago
+RECORD_OVERHEAD = 1024  # key and headers
 
 
 @dataclass(frozen=True)
@@ -49,13 +49,13 @@ class Decision:
     """What became of an artifact."""
 
     artifact_id: str
-    outcome: str                        # unique, upgraded, duplicate; rejected, dead_lettered; resent: admitted in an earlier life
-    reason: str | None = None           # of a refusal: quota_exceeded, id_reused, …
-    detail: str | None = None           # the same as a sentence
-    canonical_id: str | None = None     # first sighting of the same content from the same source
-    version: int | None = None          # of the canonical artifact, after this sighting
-    retry_after_ms: int | None = None   # of quota_exceeded
-    quota_left: int | None = None       # this hour, as of the receipt
+    outcome: str  # unique, upgraded, duplicate; rejected, dead_lettered; resent: admitted in an earlier life
+    reason: str | None = None  # of a refusal: quota_exceeded, id_reused, …
+    detail: str | None = None  # the same as a sentence
+    canonical_id: str | None = None  # first sighting of the same content from the same source
+    version: int | None = None  # of the canonical artifact, after this sighting
+    retry_after_ms: int | None = None  # of quota_exceeded
+    quota_left: int | None = None  # this hour, as of the receipt
     suggestions: tuple[str, ...] = ()
 
     @property
@@ -74,7 +74,7 @@ class Submission(Future[Decision]):
         self.stored = threading.Event()
         self.admitted = False
         self.attempts = 0
-        self.due = 0.0          # monotonic: when to send (again)
+        self.due = 0.0  # monotonic: when to send (again)
         self.quota_left: int | None = None
 
 
@@ -86,15 +86,28 @@ class Node:
     Raises IcnError (no token, no broker, outbox in use).
     """
 
-    def __init__(self, node_id: str, *, broker: str | None = None, token: str | None = None, state: str | Path | None = None,
-                 topology: Topology | None = None, on_quota: str = "resolve", resend_after_s: float = RESEND_AFTER_S) -> None:
+    def __init__(
+        self,
+        node_id: str,
+        *,
+        broker: str | None = None,
+        token: str | None = None,
+        state: str | Path | None = None,
+        topology: Topology | None = None,
+        on_quota: str = "resolve",
+        resend_after_s: float = RESEND_AFTER_S,
+    ) -> None:
         self.node_id = node_id
         self.topology = topology or load()
-        self.settings: Settings = read_settings(self.topology, brokers=broker, state=None if state is None else str(state))
+        self.settings: Settings = read_settings(
+            self.topology, brokers=broker, state=None if state is None else str(state)
+        )
         self.settings.require_brokers()
         self.on_quota, self.resend_after_s = on_quota, resend_after_s
         protocol = self.topology.protocol
-        self._limits = Limits(size_bytes(protocol["content_max"]), protocol["metadata_max"], size_bytes(protocol["metadata_bytes_max"]))
+        self._limits = Limits(
+            size_bytes(protocol["content_max"]), protocol["metadata_max"], size_bytes(protocol["metadata_bytes_max"])
+        )
         self._token = _token(self.settings, node_id, token)
         self._key = node_id.encode()
         self._encode, self._decode = encoder("artifact"), decoder("receipt")
@@ -116,9 +129,18 @@ class Node:
         self._failure: BaseException | None = None
         self.quota_left: int | None = None
         self.status = "normal"
-        self._producer = Producer(self.settings.librdkafka_producer(**{
-            "client.id": f"icn-node-{self.node_id}", "delivery.timeout.ms": 120_000, "message.max.bytes": MESSAGE_MAX_BYTES}))
-        self._consumer = Consumer(self.settings.librdkafka_reader(**{"client.id": f"icn-node-{self.node_id}", "enable.partition.eof": False}))
+        self._producer = Producer(
+            self.settings.librdkafka_producer(
+                **{
+                    "client.id": f"icn-node-{self.node_id}",
+                    "delivery.timeout.ms": 120_000,
+                    "message.max.bytes": MESSAGE_MAX_BYTES,
+                }
+            )
+        )
+        self._consumer = Consumer(
+            self.settings.librdkafka_reader(**{"client.id": f"icn-node-{self.node_id}", "enable.partition.eof": False})
+        )
         partition, end = self._find_receipts()
         left_over = self._outbox.entries()
         start = min((entry.receipts_from for entry in left_over), default=end)
@@ -129,8 +151,10 @@ class Node:
             submission.stored.set()
             self._pending[submission.artifact_id] = submission
             self._room.acquire(blocking=False)
-        self._threads = [threading.Thread(target=self._guard, args=(work,), daemon=True, name=f"icn-{self.node_id}-{work.__name__}")
-                         for work in (self._send, self._listen)]
+        self._threads = [
+            threading.Thread(target=self._guard, args=(work,), daemon=True, name=f"icn-{self.node_id}-{work.__name__}")
+            for work in (self._send, self._listen)
+        ]
         for thread in self._threads:
             thread.start()
 
@@ -139,11 +163,15 @@ class Node:
         try:
             about = self._consumer.list_topics(self._receipts, timeout=15).topics[self._receipts]
             if about.error is not None:
-                raise ContractError(f'topic "{self._receipts}" is missing on {self.settings.brokers}', "icn topics apply, or icn up")
+                raise ContractError(
+                    f'topic "{self._receipts}" is missing on {self.settings.brokers}', "icn topics apply, or icn up"
+                )
             partition = partition_of(self._key, len(about.partitions))
             return partition, watermarks(self._consumer, self._receipts, partition, 15)[1]
         except KafkaException as error:
-            raise BrokerError(f"{self.settings.brokers}: {error.args[0].str()}", "is the broker running? icn broker status") from error
+            raise BrokerError(
+                f"{self.settings.brokers}: {error.args[0].str()}", "is the broker running? icn broker status"
+            ) from error
 
     # -- for the author ---------------------------------------------------
 
@@ -184,7 +212,9 @@ class Node:
     def __enter__(self) -> Node:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close(30 if error is None else 1)
 
     # -- sending ----------------------------------------------------------
@@ -195,14 +225,19 @@ class Node:
         if len(record) + len(self._key) + RECORD_OVERHEAD > MESSAGE_MAX_BYTES:
             from streams.errors import ArtifactError
 
-            raise ArtifactError(f"the artifact is {len(record)} bytes on the wire; at most {MESSAGE_MAX_BYTES - RECORD_OVERHEAD - len(self._key)}",
-                                "send less metadata or a shorter source")
+            raise ArtifactError(
+                f"the artifact is {len(record)} bytes on the wire; at most {MESSAGE_MAX_BYTES - RECORD_OVERHEAD - len(self._key)}",
+                "send less metadata or a shorter source",
+            )
         submission = Submission(artifact["artifact_id"], record)
         with self._lock:
             if (earlier := self._pending.get(submission.artifact_id)) is not None:
                 if earlier.record == record:
                     return earlier
-                raise IcnError(f"artifact_id {submission.artifact_id} is under way with other content", "a new artifact needs a new id")
+                raise IcnError(
+                    f"artifact_id {submission.artifact_id} is under way with other content",
+                    "a new artifact needs a new id",
+                )
         while not self._room.acquire(timeout=1):
             self._raise_failure()
         with self._lock:
@@ -263,7 +298,9 @@ class Node:
         headers.append((MAC_HEADER, sign(self._token, self._key, submission.record)))
         while True:
             try:
-                self._producer.produce(self._raw, submission.record, self._key, headers=headers, on_delivery=self._delivered(submission))
+                self._producer.produce(
+                    self._raw, submission.record, self._key, headers=headers, on_delivery=self._delivered(submission)
+                )
                 return
             except BufferError:
                 self._producer.poll(0.1)
@@ -272,6 +309,7 @@ class Node:
         def report(error: Any, message: Any) -> None:
             if error is not None:  # it may have been written all the same: the id makes sending it again harmless
                 submission.due = time.monotonic() + 1
+
         return report
 
     def _send_again(self) -> None:
@@ -318,14 +356,28 @@ class Node:
                 submission.admitted, submission.due, submission.quota_left = True, float("inf"), receipt["quota_left"]
             elif outcome == "resent":
                 if not submission.admitted:
-                    submission.admitted, submission.due, submission.quota_left = True, time.monotonic() + RESENT_GRACE_S, receipt["quota_left"]
+                    submission.admitted, submission.due, submission.quota_left = (
+                        True,
+                        time.monotonic() + RESENT_GRACE_S,
+                        receipt["quota_left"],
+                    )
             elif told["reason"] == "quota_exceeded" and self.on_quota == "wait":
                 submission.due = time.monotonic() + (receipt["retry_after_ms"] or 1000) / 1000 + 0.5
             else:
-                self._resolve(submission, Decision(
-                    submission.artifact_id, outcome, told["reason"], told["detail"], told["canonical_id"], told["version"],
-                    receipt["retry_after_ms"] if told["reason"] == "quota_exceeded" else None,
-                    submission.quota_left if receipt["quota_left"] is None else receipt["quota_left"], tuple(receipt["suggestions"])))
+                self._resolve(
+                    submission,
+                    Decision(
+                        submission.artifact_id,
+                        outcome,
+                        told["reason"],
+                        told["detail"],
+                        told["canonical_id"],
+                        told["version"],
+                        receipt["retry_after_ms"] if told["reason"] == "quota_exceeded" else None,
+                        submission.quota_left if receipt["quota_left"] is None else receipt["quota_left"],
+                        tuple(receipt["suggestions"]),
+                    ),
+                )
 
     def _resolve(self, submission: Submission, decision: Decision) -> None:
         with self._lock:
@@ -348,7 +400,9 @@ class AsyncNode:
         self.node = await asyncio.to_thread(Node, self._node_id, **self._options)
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         await asyncio.to_thread(self.node.close, 30 if error is None else 1)
 
     async def submit(self, content: str, **fields: Any) -> Decision:
@@ -367,6 +421,11 @@ def _token(settings: Settings, node_id: str, given: str | None) -> bytes:
     try:
         return bytes.fromhex(json.loads(path.read_text())["token"])
     except FileNotFoundError as error:
-        raise IcnError(f'no token for node "{node_id}": {path} is missing', f"icn node register {node_id} --principal NAME, or give token=") from error
+        raise IcnError(
+            f'no token for node "{node_id}": {path} is missing',
+            f"icn node register {node_id} --principal NAME, or give token=",
+        ) from error
     except (ValueError, KeyError) as error:
-        raise IcnError(f"{path} is damaged: {error}", f"icn node register {node_id} --rotate --principal NAME") from error
+        raise IcnError(
+            f"{path} is damaged: {error}", f"icn node register {node_id} --rotate --principal NAME"
+        ) from error

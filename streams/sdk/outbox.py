@@ -30,12 +30,16 @@ class Outbox:
             try:
                 fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
-                raise OutboxError(f'another process is node "{node_id}" here ({self.path})',
-                                  "one process per node and machine; give the other one its own node id") from error
+                raise OutboxError(
+                    f'another process is node "{node_id}" here ({self.path})',
+                    "one process per node and machine; give the other one its own node id",
+                ) from error
             self._db = sqlite3.connect(self.path, check_same_thread=False, isolation_level=None)
             self._db.executescript(
                 "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
-                "CREATE TABLE IF NOT EXISTS entries (artifact_id TEXT PRIMARY KEY, record BLOB NOT NULL, receipts_from INTEGER NOT NULL) WITHOUT ROWID;")
+                "CREATE TABLE IF NOT EXISTS entries "
+                "(artifact_id TEXT PRIMARY KEY, record BLOB NOT NULL, receipts_from INTEGER NOT NULL) WITHOUT ROWID;"
+            )
         except (OSError, sqlite3.Error) as error:
             raise OutboxError(f"outbox {self.path}: {error}", "is the disk full, the folder writable?") from error
 
@@ -53,11 +57,16 @@ class Outbox:
             self._db.executemany(statement, rows)
             self._db.execute("COMMIT")
         except sqlite3.Error as error:
-            raise OutboxError(f"outbox {self.path}: {error}", "is the disk full? nothing was sent that is not in it") from error
+            raise OutboxError(
+                f"outbox {self.path}: {error}", "is the disk full? nothing was sent that is not in it"
+            ) from error
 
     def entries(self) -> list[Entry]:
         """All that is under way, in the order of ids (UUIDv7: of time)."""
-        return [Entry(*row) for row in self._db.execute("SELECT artifact_id, record, receipts_from FROM entries ORDER BY artifact_id")]
+        return [
+            Entry(*row)
+            for row in self._db.execute("SELECT artifact_id, record, receipts_from FROM entries ORDER BY artifact_id")
+        ]
 
     def close(self) -> None:
         """Let another process be this node."""

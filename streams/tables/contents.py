@@ -20,7 +20,7 @@ def _pack(row: Content) -> bytes:
 
 def _unpack(data: bytes) -> Content:
     first_seen_ms, source, length = _LAYOUT.unpack_from(data)
-    return Content(data[_SIZE + length:], data[_SIZE:_SIZE + length], first_seen_ms, source)
+    return Content(data[_SIZE + length :], data[_SIZE : _SIZE + length], first_seen_ms, source)
 
 
 CONTENTS: Table[Content] = Table("contents", b"\x02", _pack, _unpack)

@@ -12,7 +12,7 @@ class Node(NamedTuple):
     """A registered node."""
 
     principal: str
-    generation: int       # of its token, from 1
+    generation: int  # of its token, from 1
     registered_ms: int
     capacity: int
     capabilities: tuple[str, ...]

@@ -8,7 +8,7 @@ type in UTF-8.
 from __future__ import annotations
 
 import struct
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from streams.runtime.stage import Table
 
@@ -40,8 +40,9 @@ def _pack(row: Scored) -> bytes:
 
 
 def _unpack(data: bytes) -> Scored:
-    *fields, length = _LAYOUT.unpack_from(data)
-    return Scored(*fields, data[_SIZE:_SIZE + length].decode(), data[_SIZE + length:].decode())
+    fields: tuple[Any, ...] = _LAYOUT.unpack_from(data)
+    length = fields[-1]
+    return Scored._make((*fields[:-1], data[_SIZE : _SIZE + length].decode(), data[_SIZE + length :].decode()))
 
 
 SCORES: Table[Scored] = Table("scores", b"\x01", _pack, _unpack)

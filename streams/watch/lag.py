@@ -28,10 +28,10 @@ class Lag:
     partition: int
     committed: int | None
     end: int
-    lag: int | None             # events
-    lag_seconds: float | None   # age of the oldest record not committed, by its broker time
-    status: str                 # OK: nothing to do; BEHIND: a live member works on it; STOP: lag, and nobody works on it; NO_COMMIT
-    state: str                  # of the group: STABLE, EMPTY, …
+    lag: int | None  # events
+    lag_seconds: float | None  # age of the oldest record not committed, by its broker time
+    status: str  # OK: nothing to do; BEHIND: a live member works on it; STOP: lag, and nobody works on it; NO_COMMIT
+    state: str  # of the group: STABLE, EMPTY, …
 
 
 def read_lag(settings: Settings, groups: Sequence[str] = ()) -> list[Lag]:
@@ -43,14 +43,25 @@ def read_lag(settings: Settings, groups: Sequence[str] = ()) -> list[Lag]:
             raise KafkaException(listed.errors[0])
         states = {g.group_id: g.state.name for g in listed.valid}
         names = sorted(set(groups) & set(states) if groups else states)
-        futures = [admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(name)]) for name in names]  # one group a call
-        committed = {name: next(iter(future.values())).result().topic_partitions for name, future in zip(names, futures, strict=True)}
+        futures = [
+            admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(name)]) for name in names
+        ]  # one group a call
+        committed = {
+            name: next(iter(future.values())).result().topic_partitions
+            for name, future in zip(names, futures, strict=True)
+        }
         wanted = {(tp.topic, tp.partition) for tps in committed.values() for tp in tps}
         ends = _ends(admin, wanted)
     except KafkaException as error:
-        raise BrokerError(f"{settings.brokers}: {error.args[0].str()}", "is the broker running? icn broker status") from error
-    behind = [(tp.topic, tp.partition, tp.offset) for tps in committed.values() for tp in tps
-              if 0 <= tp.offset < ends.get((tp.topic, tp.partition), 0)]
+        raise BrokerError(
+            f"{settings.brokers}: {error.args[0].str()}", "is the broker running? icn broker status"
+        ) from error
+    behind = [
+        (tp.topic, tp.partition, tp.offset)
+        for tps in committed.values()
+        for tp in tps
+        if 0 <= tp.offset < ends.get((tp.topic, tp.partition), 0)
+    ]
     seen = _oldest(settings, sorted(set(behind)))
     rows = []
     for name in names:
@@ -64,8 +75,11 @@ def read_lag(settings: Settings, groups: Sequence[str] = ()) -> list[Lag]:
 def _ends(admin: AdminClient, partitions: set[tuple[str, int]]) -> dict[tuple[str, int], int]:
     if not partitions:
         return {}
-    asked = admin.list_offsets({TopicPartition(t, p): OffsetSpec.latest() for t, p in partitions}, request_timeout=TIMEOUT_S,
-                               isolation_level=IsolationLevel.READ_COMMITTED)
+    asked = admin.list_offsets(
+        {TopicPartition(t, p): OffsetSpec.latest() for t, p in partitions},
+        request_timeout=TIMEOUT_S,
+        isolation_level=IsolationLevel.READ_COMMITTED,
+    )
     ends = {}
     for tp, future in asked.items():
         try:

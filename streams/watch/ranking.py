@@ -17,7 +17,9 @@ from streams.units import duration_ms
 TOP_MAX = 1000
 
 
-def top(topology: Topology, settings: Settings, count: int, now_ms: int, progress: Callable[[int, int], None] | None = None) -> list[dict[str, Any]]:
+def top(
+    topology: Topology, settings: Settings, count: int, now_ms: int, progress: Callable[[int, int], None] | None = None
+) -> list[dict[str, Any]]:
     """The highest priorities, best first: each the newest priority event with `rank`, `score_now` and its coordinates.
 
     Order: rank_key + log2(reputation), which time doesn't change; ties by canonical_id. Score 0 is unranked.
@@ -29,10 +31,16 @@ def top(topology: Topology, settings: Settings, count: int, now_ms: int, progres
         event = decode(message.value())
         newest[event["canonical_id"]] = event | {"at": f"{name}/{message.partition()}/{message.offset()}"}
     eligible = [e for e in newest.values() if e["rank_key"] is not None and e["effective_reputation"] > 0]
-    best = heapq.nsmallest(min(count, TOP_MAX), eligible, key=lambda e: (-ranked(e["rank_key"], e["effective_reputation"]), e["canonical_id"]))
+    best = heapq.nsmallest(
+        min(count, TOP_MAX),
+        eligible,
+        key=lambda e: (-ranked(e["rank_key"], e["effective_reputation"]), e["canonical_id"]),
+    )
     half_life_ms = duration_ms(topology.protocol["priority"]["half_life"])
     for rank, event in enumerate(best, 1):
         base = math.fsum((event["threat_term"], event["opportunity_term"], event["confidence_term"]))
         event["rank"] = rank
-        event["score_now"] = score_now(base, event["effective_reputation"], event["first_seen_ms"], now_ms, half_life_ms)
+        event["score_now"] = score_now(
+            base, event["effective_reputation"], event["first_seen_ms"], now_ms, half_life_ms
+        )
     return best

@@ -45,23 +45,65 @@ def life(topology: Topology, settings: Settings, wanted: str, progress: Callable
     return []
 
 
-def _steps(topology: Topology, settings: Settings, base: str, by_hash: bytes | None, since_ms: int | None) -> list[dict[str, Any]]:
-    decoded = _found(topology, settings, "artifacts.decided", "decided", since_ms, lambda m, e: (
-        m.key() == by_hash if by_hash is not None else base in (e["facts"]["artifact_id"], e["canonical_id"])))
-    ids = {e["facts"]["artifact_id"] for _, e in decoded} | {e["canonical_id"] for _, e in decoded} | ({base} if by_hash is None else set())
-    admitted = _found(topology, settings, "artifacts.admitted", "admitted", since_ms, lambda m, e: e["facts"]["artifact_id"] in ids)
+def _steps(
+    topology: Topology, settings: Settings, base: str, by_hash: bytes | None, since_ms: int | None
+) -> list[dict[str, Any]]:
+    decoded = _found(
+        topology,
+        settings,
+        "artifacts.decided",
+        "decided",
+        since_ms,
+        lambda m, e: (
+            m.key() == by_hash if by_hash is not None else base in (e["facts"]["artifact_id"], e["canonical_id"])
+        ),
+    )
+    ids = (
+        {e["facts"]["artifact_id"] for _, e in decoded}
+        | {e["canonical_id"] for _, e in decoded}
+        | ({base} if by_hash is None else set())
+    )
+    admitted = _found(
+        topology, settings, "artifacts.admitted", "admitted", since_ms, lambda m, e: e["facts"]["artifact_id"] in ids
+    )
     raw = _found(topology, settings, "artifacts.raw", "artifact", since_ms, lambda m, e: e["artifact_id"] in ids)
-    receipts = [(m, {**e, "outcomes": kept}) for m, e in _found(topology, settings, "receipts", "receipt", since_ms, lambda m, e: True)
-                if (kept := [o for o in e["outcomes"] if o["artifact_id"] in ids])]
+    receipts = [
+        (m, {**e, "outcomes": kept})
+        for m, e in _found(topology, settings, "receipts", "receipt", since_ms, lambda m, e: True)
+        if (kept := [o for o in e["outcomes"] if o["artifact_id"] in ids])
+    ]
     priorities = _found(topology, settings, "priorities", "priority", since_ms, lambda m, e: e["canonical_id"] in ids)
-    links = _found(topology, settings, "links", "link", since_ms, lambda m, e: bool({e["artifact_id"], e["near_duplicate_of"]} & ids))
-    parts = (("sent", raw), ("admitted", admitted), ("decided", decoded), ("receipt", receipts), ("linked", links), ("scored", priorities))
-    return [{"step": step, "at": f"{m.topic()}/{m.partition()}/{m.offset()}", "time_ms": m.timestamp()[1], "event": e} for step, found in parts
-            for m, e in sorted(found, key=lambda pair: (pair[0].timestamp()[1], pair[0].offset()))]
+    links = _found(
+        topology,
+        settings,
+        "links",
+        "link",
+        since_ms,
+        lambda m, e: bool({e["artifact_id"], e["near_duplicate_of"]} & ids),
+    )
+    parts = (
+        ("sent", raw),
+        ("admitted", admitted),
+        ("decided", decoded),
+        ("receipt", receipts),
+        ("linked", links),
+        ("scored", priorities),
+    )
+    return [
+        {"step": step, "at": f"{m.topic()}/{m.partition()}/{m.offset()}", "time_ms": m.timestamp()[1], "event": e}
+        for step, found in parts
+        for m, e in sorted(found, key=lambda pair: (pair[0].timestamp()[1], pair[0].offset()))
+    ]
 
 
-def _found(topology: Topology, settings: Settings, alias: str, schema: str, since_ms: int | None,
-           matches: Callable[[Any, Mapping[str, Any]], bool]) -> list[tuple[Any, dict[str, Any]]]:
+def _found(
+    topology: Topology,
+    settings: Settings,
+    alias: str,
+    schema: str,
+    since_ms: int | None,
+    matches: Callable[[Any, Mapping[str, Any]], bool],
+) -> list[tuple[Any, dict[str, Any]]]:
     decode = decoder(schema)
     found = []
     for message in fold(settings, topology.topic(alias).name, since_ms=since_ms):
@@ -72,5 +114,3 @@ def _found(topology: Topology, settings: Settings, alias: str, schema: str, sinc
         if matches(message, event):
             found.append((message, event))
     return found
-
-

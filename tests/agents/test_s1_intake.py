@@ -9,12 +9,12 @@ import pytest
 import yaml
 
 from streams.agents import s1_intake
+from streams.bench.load import SECRET, T0, artifact
 from streams.codec import decoder, encoder
 from streams.domain.identity import MAC_HEADER, node_token, sign
 from streams.runtime.stage import Batch, Context, Decided, MemoryRows, Record
 from streams.secrets import derive
 from streams.topology import PACKAGE, parse
-from streams.bench.load import SECRET, T0, artifact
 
 ENCODE, DECODE = encoder("artifact"), decoder("receipt")
 HOUR = T0 // 3_600_000 * 3_600_000
@@ -34,17 +34,41 @@ class Intake:
     def register(self, *nodes: str, generation: int = 1) -> None:
         """Through control, as it happens."""
         encode = encoder("control")
-        records = [Record(i, T0, node.encode(), encode({
-            "kind": "node_registered", "slot_ms": T0, "cadence_ms": 0, "node_id": node, "principal": "p", "generation": generation,
-            "capabilities": [], "capacity": 3})) for i, node in enumerate(nodes)]
+        records = [
+            Record(
+                i,
+                T0,
+                node.encode(),
+                encode(
+                    {
+                        "kind": "node_registered",
+                        "slot_ms": T0,
+                        "cadence_ms": 0,
+                        "node_id": node,
+                        "principal": "p",
+                        "generation": generation,
+                        "capabilities": [],
+                        "capacity": 3,
+                    }
+                ),
+            )
+            for i, node in enumerate(nodes)
+        ]
         self.rows.apply(self.stage.decide(self.rows, Batch("control", 0, records)).rows)
 
-    def record(self, value: bytes, node: str = "node-1", at: int = HOUR, generation: int = 1, headers: Any = None) -> Record:
+    def record(
+        self, value: bytes, node: str = "node-1", at: int = HOUR, generation: int = 1, headers: Any = None
+    ) -> Record:
         """A raw record, signed unless `headers` say otherwise."""
         token = node_token(derive(SECRET, "node-token"), node, generation)
         self.offset += 1
-        return Record(self.offset - 1, at, node.encode(), value,
-                      [(MAC_HEADER, sign(token, node.encode(), value))] if headers is None else headers)
+        return Record(
+            self.offset - 1,
+            at,
+            node.encode(),
+            value,
+            [(MAC_HEADER, sign(token, node.encode(), value))] if headers is None else headers,
+        )
 
     def decide(self, *records: Record) -> Decided:
         """One batch."""
@@ -55,7 +79,11 @@ class Intake:
 
 def outcomes(decided: Decided) -> list[tuple[str, str | None]]:
     """(outcome, reason) of every artifact told of."""
-    return [(o["outcome"], o["reason"]) for message in decided.outputs.get("receipts", []) for o in DECODE(message["value"])["outcomes"]]
+    return [
+        (o["outcome"], o["reason"])
+        for message in decided.outputs.get("receipts", [])
+        for o in DECODE(message["value"])["outcomes"]
+    ]
 
 
 @pytest.fixture
@@ -75,17 +103,34 @@ def test_an_artifact_in_order_is_admitted_with_its_original_bytes(intake: Intake
     (message,) = decided.outputs["artifacts.admitted"]
     event = decoder("admitted")(message["value"])
     assert value == event["artifact"]
-    assert (0.5, 0, 0) == (event["facts"]["effective_reputation"], event["facts"]["reputation_revision"], event["facts"]["node_hour_used"])
-    assert 32 == len(message["key"])
-    assert [("admitted", None)] == outcomes(decided)
+    assert (
+        event["facts"]["effective_reputation"],
+        event["facts"]["reputation_revision"],
+        event["facts"]["node_hour_used"],
+    ) == (0.5, 0, 0)
+    assert len(message["key"]) == 32
+    assert outcomes(decided) == [("admitted", None)]
 
 
 BAD = [
     ("garbage", b"\x07garbage", "not_avro"),
     ("no bytes", b"", "not_avro"),
     ("unknown schema", b"\x00\x00\x00\x27\x0f" + b"x", "unknown_schema_id"),
-    ("another event", encoder("link")({"artifact_id": "a", "near_duplicate_of": "b", "first_seen_ms": 0, "similarity": 1.0, "method": "m",
-                                       "idf_version": 0, "rule": bytes(8)}), "wrong_type"),
+    (
+        "another event",
+        encoder("link")(
+            {
+                "artifact_id": "a",
+                "near_duplicate_of": "b",
+                "first_seen_ms": 0,
+                "similarity": 1.0,
+                "method": "m",
+                "idf_version": 0,
+                "rule": bytes(8),
+            }
+        ),
+        "wrong_type",
+    ),
     ("cut short", ENCODE(artifact(1))[:-9], "not_avro"),
     ("bytes behind", ENCODE(artifact(1)) + b"!", "not_avro"),
     ("NaN", ENCODE(artifact(1, confidence=float("nan"))), "not_a_number"),
@@ -94,12 +139,18 @@ BAD = [
     ("1 MiB + 1", ENCODE(artifact(1, content="x" * ((1 << 20) + 1))), "oversize"),
     ("not UTF-8", ENCODE(artifact(1, content="0123456789")).replace(b"0123456789", b"01234\xff6789"), "invalid_utf8"),
     ("another node's name", ENCODE(artifact(1, "node-2")), "node_mismatch"),
-    ("100 k metadata keys", ENCODE(artifact(1, metadata={f"{i:05}": "" for i in range(100_000)})), "metadata_too_large"),
+    (
+        "100 k metadata keys",
+        ENCODE(artifact(1, metadata={f"{i:05}": "" for i in range(100_000)})),
+        "metadata_too_large",
+    ),
 ]
 
 
 @pytest.mark.parametrize(("value", "reason"), [case[1:] for case in BAD], ids=[case[0] for case in BAD])
-def test_bad_input_is_a_dead_letter_with_its_reason_and_the_next_is_processed(intake: Intake, value: bytes, reason: str) -> None:
+def test_bad_input_is_a_dead_letter_with_its_reason_and_the_next_is_processed(
+    intake: Intake, value: bytes, reason: str
+) -> None:
     """Original bytes kept; the sender, whose signature fits, is told."""
     decided = intake.decide(intake.record(value), intake.record(ENCODE(artifact(2))))
 
@@ -119,7 +170,9 @@ def test_bad_input_is_a_dead_letter_with_its_reason_and_the_next_is_processed(in
         ({"generation": 2}, "bad_signature"),
     ],
 )
-def test_who_can_not_prove_who_they_are_is_not_heard_and_not_answered(intake: Intake, change: dict, reason: str) -> None:
+def test_who_can_not_prove_who_they_are_is_not_heard_and_not_answered(
+    intake: Intake, change: dict, reason: str
+) -> None:
     """No receipt: it would go to the node whose name was forged."""
     decided = intake.decide(intake.record(ENCODE(artifact(1, change.get("node", "node-1"))), **change))
 
@@ -135,7 +188,7 @@ def test_a_record_of_one_node_under_anothers_key_is_refused() -> None:
 
     decided = intake.decide(record._replace(key=b"node-2"))
 
-    assert {"dead_lettered": 1, "dead_lettered:bad_signature": 1} == decided.counts
+    assert decided.counts == {"dead_lettered": 1, "dead_lettered:bad_signature": 1}
 
 
 def test_a_new_token_revokes_the_old_one(intake: Intake) -> None:
@@ -143,8 +196,11 @@ def test_a_new_token_revokes_the_old_one(intake: Intake) -> None:
     intake.register("node-1", generation=2)
     intake.register("node-1", generation=1)
 
-    assert {"dead_lettered": 1, "dead_lettered:bad_signature": 1} == intake.decide(intake.record(ENCODE(artifact(1)))).counts
-    assert {"admitted": 1} == intake.decide(intake.record(ENCODE(artifact(1)), generation=2)).counts
+    assert intake.decide(intake.record(ENCODE(artifact(1)))).counts == {
+        "dead_lettered": 1,
+        "dead_lettered:bad_signature": 1,
+    }
+    assert intake.decide(intake.record(ENCODE(artifact(1)), generation=2)).counts == {"admitted": 1}
 
 
 def test_a_re_sent_artifact_gets_its_receipt_again_and_spends_no_quota(intake: Intake) -> None:
@@ -154,16 +210,18 @@ def test_a_re_sent_artifact_gets_its_receipt_again_and_spends_no_quota(intake: I
     first = intake.decide(intake.record(value), intake.record(value))
     later = intake.decide(intake.record(value), intake.record(ENCODE(artifact(2))))
 
-    assert [("admitted", None), ("resent", None)] == outcomes(first)
-    assert [("resent", None), ("admitted", None)] == outcomes(later)
-    assert 998 == DECODE(later.outputs["receipts"][0]["value"])["quota_left"]
+    assert outcomes(first) == [("admitted", None), ("resent", None)]
+    assert outcomes(later) == [("resent", None), ("admitted", None)]
+    assert DECODE(later.outputs["receipts"][0]["value"])["quota_left"] == 998
 
 
 def test_an_id_with_other_content_is_rejected(intake: Intake) -> None:
     """An artifact is immutable."""
-    decided = intake.decide(intake.record(ENCODE(artifact(1))), intake.record(ENCODE(artifact(1, content="something else"))))
+    decided = intake.decide(
+        intake.record(ENCODE(artifact(1))), intake.record(ENCODE(artifact(1, content="something else")))
+    )
 
-    assert [("admitted", None), ("rejected", "id_reused")] == outcomes(decided)
+    assert outcomes(decided) == [("admitted", None), ("rejected", "id_reused")]
 
 
 def test_two_nodes_may_use_the_same_id() -> None:
@@ -171,7 +229,9 @@ def test_two_nodes_may_use_the_same_id() -> None:
     intake = Intake()
     intake.register("node-1", "node-2")
 
-    assert {"admitted": 2} == intake.decide(intake.record(ENCODE(artifact(1))), intake.record(ENCODE(artifact(1, "node-2")), "node-2")).counts
+    assert intake.decide(
+        intake.record(ENCODE(artifact(1))), intake.record(ENCODE(artifact(1, "node-2")), "node-2")
+    ).counts == {"admitted": 2}
 
 
 def test_after_the_horizon_an_id_is_forgotten(intake: Intake) -> None:
@@ -180,7 +240,7 @@ def test_after_the_horizon_an_id_is_forgotten(intake: Intake) -> None:
 
     decided = intake.decide(intake.record(ENCODE(artifact(1)), at=HOUR + 180 * 86_400_000 + 1))
 
-    assert {"admitted": 1} == decided.counts
+    assert decided.counts == {"admitted": 1}
 
 
 @pytest.mark.parametrize("cut", [1, 7, 100, 1500])
@@ -190,13 +250,22 @@ def test_1000_of_1500_are_accepted_wherever_the_batches_are_cut(cut: int) -> Non
     intake.register("node-1")
     told: Counter[tuple[str, str | None]] = Counter()
     for start in range(0, 1500, cut):
-        told.update(outcomes(decided := intake.decide(*(intake.record(ENCODE(artifact(n)), at=HOUR + 60_000) for n in range(start, min(start + cut, 1500))))))
+        told.update(
+            outcomes(
+                decided := intake.decide(
+                    *(
+                        intake.record(ENCODE(artifact(n)), at=HOUR + 60_000)
+                        for n in range(start, min(start + cut, 1500))
+                    )
+                )
+            )
+        )
     receipt = DECODE(decided.outputs["receipts"][-1]["value"])
 
-    assert {("admitted", None): 1000, ("rejected", "quota_exceeded"): 500} == dict(told)
-    assert (0, 3_540_000, "constrained") == (receipt["quota_left"], receipt["retry_after_ms"], receipt["status"])
-    assert ["reduce collection frequency", "focus on higher-priority targets"] == receipt["suggestions"]
-    assert {"admitted": 1} == intake.decide(intake.record(ENCODE(artifact(1400)), at=HOUR + 3_600_000)).counts
+    assert dict(told) == {("admitted", None): 1000, ("rejected", "quota_exceeded"): 500}
+    assert (receipt["quota_left"], receipt["retry_after_ms"], receipt["status"]) == (0, 3_540_000, "constrained")
+    assert receipt["suggestions"] == ["reduce collection frequency", "focus on higher-priority targets"]
+    assert intake.decide(intake.record(ENCODE(artifact(1400)), at=HOUR + 3_600_000)).counts == {"admitted": 1}
 
 
 def test_the_global_limit_holds_over_all_nodes() -> None:
@@ -207,14 +276,26 @@ def test_the_global_limit_holds_over_all_nodes() -> None:
 
     decided = intake.decide(*(intake.record(ENCODE(artifact(n, nodes[n % 10])), nodes[n % 10]) for n in range(40)))
 
-    assert (25, 15) == (decided.counts["admitted"], decided.counts["rejected:quota_exceeded"])
+    assert (decided.counts["admitted"], decided.counts["rejected:quota_exceeded"]) == (25, 15)
 
 
 def test_ticks_and_unknown_controls_are_counted_and_change_nothing(intake: Intake) -> None:
     """Control is read by s1 for registrations only, so far."""
-    tick = encoder("control")({"kind": "tick", "slot_ms": HOUR, "cadence_ms": 60_000, "node_id": None, "principal": None, "generation": 0,
-                               "capabilities": [], "capacity": 0})
+    tick = encoder("control")(
+        {
+            "kind": "tick",
+            "slot_ms": HOUR,
+            "cadence_ms": 60_000,
+            "node_id": None,
+            "principal": None,
+            "generation": 0,
+            "capabilities": [],
+            "capacity": 0,
+        }
+    )
 
-    decided = intake.stage.decide(intake.rows, Batch("control", 0, [Record(0, HOUR, b"", tick), Record(1, HOUR, b"", b"?")]))
+    decided = intake.stage.decide(
+        intake.rows, Batch("control", 0, [Record(0, HOUR, b"", tick), Record(1, HOUR, b"", b"?")])
+    )
 
-    assert ({"tick": 1, "ignored:not_avro": 1}, {}) == (decided.counts, {k: v for k, v in decided.rows.items() if v})
+    assert (decided.counts, {k: v for k, v in decided.rows.items() if v}) == ({"tick": 1, "ignored:not_avro": 1}, {})

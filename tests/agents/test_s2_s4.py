@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from streams.agents import s2_dedup, s4_priority
+from streams.bench.load import SECRET, T0, admitted_records, artifact
 from streams.codec import decoder, encoder
 from streams.domain.artifact import hash_artifact
 from streams.runtime.stage import Batch, Context, Decided, MemoryRows, Record
 from streams.secrets import derive
 from streams.topology import load
-from streams.bench.load import SECRET, T0, admitted_records, artifact
 
 TOPOLOGY = load()
 DECIDED, PRIORITY = decoder("decided"), decoder("priority")
@@ -39,9 +39,20 @@ def admitted(number: int, node: str = "node-1", raw_ms: int = T0, **fields: Any)
     made = artifact(number, node, **fields)
     hashes = hash_artifact(derive(SECRET, "content-hash"), made)
     kept = ("artifact_id", "node_id", "content_type", "confidence", "threat_level", "opportunity_value", "simulated")
-    facts = {**{k: made[k] for k in kept}, "dedup_hash": hashes.dedup, "source_digest": hashes.source, "hash_key_id": "0" * 8, "raw_partition": 0,
-             "raw_offset": number, "raw_ms": raw_ms, "reputation_revision": 0, "effective_reputation": 0.5, "node_hour_used": 0,
-             "global_hour_used": 0, "rule": b"s1 rule-"}
+    facts = {
+        **{k: made[k] for k in kept},
+        "dedup_hash": hashes.dedup,
+        "source_digest": hashes.source,
+        "hash_key_id": "0" * 8,
+        "raw_partition": 0,
+        "raw_offset": number,
+        "raw_ms": raw_ms,
+        "reputation_revision": 0,
+        "effective_reputation": 0.5,
+        "node_hour_used": 0,
+        "global_hour_used": 0,
+        "rule": b"s1 rule-",
+    }
     return hashes.content, encoder("admitted")({"facts": facts, "artifact": encoder("artifact")(made)})
 
 
@@ -54,13 +65,19 @@ def test_two_equal_artifacts_in_one_batch_are_first_and_second() -> None:
     """A better third upgrades; facts and original bytes are passed on, a duplicate's bytes are not."""
     s2 = Chain(s2_dedup, "s2")
     same = {"content": "the same", "source": None}
-    records = [admitted(1, **same, confidence=0.5), admitted(2, "node-2", **same, confidence=0.4), admitted(3, **same, confidence=0.9)]
+    records = [
+        admitted(1, **same, confidence=0.5),
+        admitted(2, "node-2", **same, confidence=0.4),
+        admitted(3, **same, confidence=0.9),
+    ]
 
     events = decisions(s2.decide("artifacts.admitted", *records))
 
-    assert ["UNIQUE", "DUPLICATE", "UPGRADED"] == [e["decision"] for e in events]
-    assert [(1, 1), (1, 2), (2, 3)] == [(e["version"], e["sightings"]) for e in events]
-    assert [None, (1, 0.5, 1), (1, 0.5, 2)] == [e["read"] and (e["read"]["version"], e["read"]["best_confidence"], e["read"]["sightings"]) for e in events]
+    assert [e["decision"] for e in events] == ["UNIQUE", "DUPLICATE", "UPGRADED"]
+    assert [(e["version"], e["sightings"]) for e in events] == [(1, 1), (1, 2), (2, 3)]
+    assert [
+        e["read"] and (e["read"]["version"], e["read"]["best_confidence"], e["read"]["sightings"]) for e in events
+    ] == [None, (1, 0.5, 1), (1, 0.5, 2)]
     for (_, value), event in zip(records, events, strict=True):
         sent = decoder("admitted")(value)
         assert sent["facts"] == event["facts"]
@@ -73,7 +90,13 @@ def test_cutting_the_batch_elsewhere_changes_no_decision() -> None:
     written = []
     for size in (2000, 100, 1):
         s2 = Chain(s2_dedup, "s2")
-        written.append([m["value"] for start in range(0, 2000, size) for m in s2.decide("artifacts.admitted", *records[start:start + size]).outputs["artifacts.decided"]])
+        written.append(
+            [
+                m["value"]
+                for start in range(0, 2000, size)
+                for m in s2.decide("artifacts.admitted", *records[start : start + size]).outputs["artifacts.decided"]
+            ]
+        )
 
     assert written[0] == written[1] == written[2]
 
@@ -81,12 +104,20 @@ def test_cutting_the_batch_elsewhere_changes_no_decision() -> None:
 def test_the_same_content_from_another_source_is_unique_and_corroborates() -> None:
     """Independent only if the node differs as well."""
     s2 = Chain(s2_dedup, "s2")
-    events = decisions(s2.decide("artifacts.admitted",
-                                 admitted(1, content="x", source="a"), admitted(2, content="x", source="b"), admitted(3, "node-2", content="x", source="c")))
+    events = decisions(
+        s2.decide(
+            "artifacts.admitted",
+            admitted(1, content="x", source="a"),
+            admitted(2, content="x", source="b"),
+            admitted(3, "node-2", content="x", source="c"),
+        )
+    )
 
-    assert ["UNIQUE"] * 3 == [e["decision"] for e in events]
+    assert [e["decision"] for e in events] == ["UNIQUE"] * 3
     first = events[0]["facts"]["artifact_id"]
-    assert [None, (first, False), (first, True)] == [e["corroborates"] and (e["corroborates"]["artifact_id"], e["corroborates"]["independent"]) for e in events]
+    assert [None, (first, False), (first, True)] == [
+        e["corroborates"] and (e["corroborates"]["artifact_id"], e["corroborates"]["independent"]) for e in events
+    ]
 
 
 def test_after_the_horizon_the_same_content_is_new_again() -> None:
@@ -94,11 +125,16 @@ def test_after_the_horizon_the_same_content_is_new_again() -> None:
     s2 = Chain(s2_dedup, "s2")
     s2.decide("artifacts.admitted", admitted(1, content="x", source=None))
 
-    at_horizon, after = decisions(s2.decide("artifacts.admitted", admitted(2, content="x", source=None, raw_ms=T0 + 180 * DAY_MS),
-                                            admitted(3, content="x", source=None, raw_ms=T0 + 180 * DAY_MS + 1)))
+    at_horizon, after = decisions(
+        s2.decide(
+            "artifacts.admitted",
+            admitted(2, content="x", source=None, raw_ms=T0 + 180 * DAY_MS),
+            admitted(3, content="x", source=None, raw_ms=T0 + 180 * DAY_MS + 1),
+        )
+    )
 
-    assert ("DUPLICATE", "UNIQUE") == (at_horizon["decision"], after["decision"])
-    assert (None, None) == (after["read"], after["corroborates"])
+    assert (at_horizon["decision"], after["decision"]) == ("DUPLICATE", "UNIQUE")
+    assert (after["read"], after["corroborates"]) == (None, None)
 
 
 def test_garbage_in_our_own_topic_is_a_dead_letter_and_the_next_is_decided() -> None:
@@ -108,13 +144,16 @@ def test_garbage_in_our_own_topic_is_a_dead_letter_and_the_next_is_decided() -> 
 
     decided = s2.decide("artifacts.admitted", (b"short key", value), (key, b"?"), (key, value[:40]), (key, value))
 
-    assert (3, 1) == (decided.counts["dead_lettered"], decided.counts["unique"])
-    assert 3 == len(decided.outputs["artifacts.admitted.dlq"])
+    assert (decided.counts["dead_lettered"], decided.counts["unique"]) == (3, 1)
+    assert len(decided.outputs["artifacts.admitted.dlq"]) == 3
 
 
 def decided_events(*records: tuple[bytes, bytes]) -> list[tuple[bytes, bytes]]:
     """What s2 makes of them, as s4's input."""
-    return [(m["key"], m["value"]) for m in Chain(s2_dedup, "s2").decide("artifacts.admitted", *records).outputs["artifacts.decided"]]
+    return [
+        (m["key"], m["value"])
+        for m in Chain(s2_dedup, "s2").decide("artifacts.admitted", *records).outputs["artifacts.decided"]
+    ]
 
 
 def scores(decided: Decided) -> list[dict[str, Any]]:
@@ -124,20 +163,33 @@ def scores(decided: Decided) -> list[dict[str, Any]]:
 
 def link(artifact_id: str, first_seen_ms: int) -> tuple[bytes, bytes]:
     """From the near-duplicate stage."""
-    return b"k" * 32, encoder("link")({"artifact_id": artifact_id, "near_duplicate_of": "other", "first_seen_ms": first_seen_ms, "similarity": 0.9,
-                                       "method": "test", "idf_version": 0, "rule": bytes(8)})
+    return b"k" * 32, encoder("link")(
+        {
+            "artifact_id": artifact_id,
+            "near_duplicate_of": "other",
+            "first_seen_ms": first_seen_ms,
+            "similarity": 0.9,
+            "method": "test",
+            "idf_version": 0,
+            "rule": bytes(8),
+        }
+    )
 
 
 def test_unique_and_upgraded_are_scored_duplicates_are_not() -> None:
     """The upgrade is scored as version 2 with its own confidence and the first sighting's age."""
     same = {"content": "x", "source": None, "threat_level": 10.0, "opportunity_value": 0.0}
-    events = decided_events(admitted(1, **same, confidence=0.5), admitted(2, **same, confidence=0.5), admitted(3, **same, confidence=1.0, raw_ms=T0 + DAY_MS))
+    events = decided_events(
+        admitted(1, **same, confidence=0.5),
+        admitted(2, **same, confidence=0.5),
+        admitted(3, **same, confidence=1.0, raw_ms=T0 + DAY_MS),
+    )
 
     made = scores(Chain(s4_priority, "s4").decide("artifacts.decided", *events))
 
-    assert [(1, 0.25), (2, 0.15)] == [(e["version"], e["score"]) for e in made]
+    assert [(e["version"], e["score"]) for e in made] == [(1, 0.25), (2, 0.15)]
     assert made[0]["canonical_id"] == made[1]["canonical_id"]
-    assert (0.5, T0) == (made[1]["decay"], made[1]["first_seen_ms"])
+    assert (made[1]["decay"], made[1]["first_seen_ms"]) == (0.5, T0)
 
 
 def test_a_link_makes_an_artifact_as_old_as_what_it_repeats_whichever_comes_first() -> None:
@@ -151,6 +203,8 @@ def test_a_link_makes_an_artifact_as_old_as_what_it_repeats_whichever_comes_firs
     scored = scores(before.decide("artifacts.decided", event))
 
     assert 1 == len(rescored) == len(scored)
-    assert 0.5 == rescored[0]["decay"]
+    assert rescored[0]["decay"] == 0.5
     ignored = ("input_topic", "input_offset")
-    assert {k: v for k, v in rescored[0].items() if k not in ignored} == {k: v for k, v in scored[0].items() if k not in ignored}
+    assert {k: v for k, v in rescored[0].items() if k not in ignored} == {
+        k: v for k, v in scored[0].items() if k not in ignored
+    }

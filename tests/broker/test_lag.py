@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import time
 
+from streams.watch.lag import read_lag
 from tests.support.chain import add_nodes, node, settled
 from tests.support.network import Network, wait_until
-from streams.watch.lag import read_lag
 
 
 def test_an_idle_network_shows_0_not_1_and_a_stopped_one_what_waits(net: Network) -> None:
@@ -24,11 +24,17 @@ def test_an_idle_network_shows_0_not_1_and_a_stopped_one_what_waits(net: Network
             n1.submit(f"while nobody works {number}")
         n1.flush(1)
         time.sleep(1)
-        rows = wait_until(lambda: [r for r in read_lag(net.settings, groups) if r.topic == net.topic("artifacts.raw") and r.lag], 20, "lag")
+        rows = wait_until(
+            lambda: [r for r in read_lag(net.settings, groups) if r.topic == net.topic("artifacts.raw") and r.lag],
+            20,
+            "lag",
+        )
 
-        assert [(7, True)] == [(row.lag, row.lag_seconds > 0.5) for row in rows]
+        assert [(row.lag, row.lag_seconds > 0.5) for row in rows] == [(7, True)]
         shown = json.loads(net.icn("lag", "--json", "--group", groups[0]).stdout)
-        assert {"group", "topic", "partition", "committed", "end", "lag", "lag_seconds", "status", "state"} == set(shown[0])
+        assert {"group", "topic", "partition", "committed", "end", "lag", "lag_seconds", "status", "state"} == set(
+            shown[0]
+        )
         net.worker()
         n1.flush(60)
     settled(net)
@@ -40,4 +46,4 @@ def test_the_lag_command_is_light() -> None:
     import sys
 
     code = "import streams.watch.lag, streams.cli.lag, sys; sys.exit(any(m in sys.modules for m in ('faust', 'aiokafka', 'numpy', 'rich')))"
-    assert 0 == subprocess.run([sys.executable, "-c", code], check=False).returncode
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -124,9 +124,14 @@ def http(topology: Topology) -> Iterator[Http]:
 
 def form(*fields: str, optional: tuple[str, ...] = (), kind: str = "int", name: str = "out.Form") -> dict[str, Any]:
     """A record schema; the `optional` fields have a default."""
-    return {"type": "record", "name": name, "fields": [
-        *({"name": field, "type": kind} for field in fields),
-        *({"name": field, "type": kind, "default": 0} for field in optional)]}
+    return {
+        "type": "record",
+        "name": name,
+        "fields": [
+            *({"name": field, "type": kind} for field in fields),
+            *({"name": field, "type": kind, "default": 0} for field in optional),
+        ],
+    }
 
 
 def test_every_seeded_id_is_the_one_of_ids_yaml(http: Http, topology: Topology) -> None:
@@ -151,7 +156,8 @@ def test_there_is_a_subject_for_each_avro_topic_and_for_no_other(http: Http) -> 
 
 
 def test_an_event_s_older_forms_are_its_first_versions(
-        topology: Topology, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    topology: Topology, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """`before:` in ids.yaml, the files in schemas/old."""
     (tmp_path / "old").mkdir()
     (tmp_path / "old" / "artifact-1.avsc").write_text(json.dumps(form("a")))
@@ -166,10 +172,16 @@ def test_what_was_added_keeps_its_id_where_the_files_took_its_version(topology: 
     """Version 1 is in schemas/ by now; the record that says so moves behind it, and the next one behind that."""
     schemas = Schemas.seeded(topology)
     subject = "icn.links-value"
-    rows = [{"subject": subject, "version": version, "id": 999 + version, "schema": json.dumps(form(f"f{version}"))}
-            for version in (2, 1)]
-    schemas.replay({json.dumps({"keytype": "SCHEMA", "subject": subject, "version": row["version"]}): json.dumps(row)
-                    for row in rows})
+    rows = [
+        {"subject": subject, "version": version, "id": 999 + version, "schema": json.dumps(form(f"f{version}"))}
+        for version in (2, 1)
+    ]
+    schemas.replay(
+        {
+            json.dumps({"keytype": "SCHEMA", "subject": subject, "version": row["version"]}): json.dumps(row)
+            for row in rows
+        }
+    )
     assert [(v.number, v.id) for v in schemas.versions(subject)] == [(1, 5), (2, 1000), (3, 1001)]
     schemas.set_level(subject, "NONE")
     assert (schemas.next(subject, '"int"').number, schemas.next("new", '"int"').id) == (4, 1002)
@@ -221,16 +233,24 @@ def test_an_incompatible_schema_is_refused_and_says_where(http: Http) -> None:
     assert http("GET", "/schemas/ids/1000")[0] == 404
 
 
-@pytest.mark.parametrize(("level", "passes"), [
-    ("NONE", {"adds", "removes", "breaks"}), ("BACKWARD", {"removes"}), ("FORWARD", {"adds"}), ("FULL", set()),
-])
+@pytest.mark.parametrize(
+    ("level", "passes"),
+    [
+        ("NONE", {"adds", "removes", "breaks"}),
+        ("BACKWARD", {"removes"}),
+        ("FORWARD", {"adds"}),
+        ("FULL", set()),
+    ],
+)
 def test_the_level_says_what_passes(http: Http, level: str, passes: set[str]) -> None:
     """A field without default: who adds one can't read the old, who removes one can't be read by the old."""
     assert http("PUT", "/config", {"compatibility": level}) == (200, {"compatibility": level})
     http.register("s", form("a", "b"))
     changes = {"adds": form("a", "b", "c"), "removes": form("a"), "breaks": form("a", "b", kind="string")}
-    answers = {name: http("POST", "/compatibility/subjects/s/versions/latest", {"schema": json.dumps(schema)})[1]
-               for name, schema in changes.items()}
+    answers = {
+        name: http("POST", "/compatibility/subjects/s/versions/latest", {"schema": json.dumps(schema)})[1]
+        for name, schema in changes.items()
+    }
     assert {name for name, answer in answers.items() if answer["is_compatible"]} == passes
     for name, schema in changes.items():
         if name not in passes:
@@ -242,8 +262,11 @@ def test_transitive_means_all_versions(http: Http) -> None:
     http("PUT", "/config/s", {"compatibility": "backward_transitive"})
     http.register("s", form("a", "b"))
     http.register("s", form("a"))
-    back = json.loads(json.dumps(form("a", optional=("b",))).replace('"b", "type": "int"', '"b", "type": "boolean"')
-                      .replace('"default": 0', '"default": false'))
+    back = json.loads(
+        json.dumps(form("a", optional=("b",)))
+        .replace('"b", "type": "int"', '"b", "type": "boolean"')
+        .replace('"default": 0', '"default": false')
+    )
     status, answer = http("POST", "/subjects/s/versions", {"schema": json.dumps(back)})
     assert (status, "version 1" in answer["message"], "version 2" in answer["message"]) == (409, True, False)
     http("PUT", "/config/s", {"compatibility": "BACKWARD"})
@@ -264,8 +287,15 @@ def test_a_check_tells_why_when_asked(http: Http) -> None:
     breaking = {"schema": json.dumps({"type": "record", "name": "Artifact", "fields": [{"name": "x", "type": "int"}]})}
     path = f"/compatibility/subjects/{RAW}/versions/1"
     assert http("POST", path, breaking) == (200, {"is_compatible": False})
-    assert http("POST", path + "?verbose=True", breaking) == (200, {"is_compatible": False, "messages": [
-        "the new schema reading version 1: Artifact.x: not written, and the reader has no default for it"]})
+    assert http("POST", path + "?verbose=True", breaking) == (
+        200,
+        {
+            "is_compatible": False,
+            "messages": [
+                "the new schema reading version 1: Artifact.x: not written, and the reader has no default for it"
+            ],
+        },
+    )
     assert http("POST", "/compatibility/subjects/none/versions/latest", breaking) == (200, {"is_compatible": True})
 
 
@@ -282,8 +312,13 @@ ERRORS: dict[str, tuple[str, str, Any, int, int]] = {  # what is wrong -> (metho
     "no such id's versions": ("GET", "/schemas/ids/4711/versions", None, 404, 40403),
     "a schema that is not JSON": ("POST", "/subjects/s/versions", {"schema": "{"}, 422, 42201),
     "a schema that is not Avro": ("POST", "/subjects/s/versions", {"schema": '"strin"'}, 422, 42201),
-    "a default of the wrong type": ("POST", "/subjects/s/versions", {
-        "schema": json.dumps(form(optional=("a",), kind="string"))}, 422, 42201),
+    "a default of the wrong type": (
+        "POST",
+        "/subjects/s/versions",
+        {"schema": json.dumps(form(optional=("a",), kind="string"))},
+        422,
+        42201,
+    ),
     "a field twice": ("POST", "/subjects/s/versions", {"schema": json.dumps(form("a", "a"))}, 422, 42201),
     "a schema too deep": ("POST", "/subjects/s/versions", {"schema": '{"type":"array","items":' * 9000}, 422, 42201),
     "a schema to look up that is not Avro": ("POST", f"/subjects/{RAW}", {"schema": "5"}, 422, 42201),
@@ -306,7 +341,8 @@ ERRORS: dict[str, tuple[str, str, Any, int, int]] = {  # what is wrong -> (metho
 
 @pytest.mark.parametrize(("method", "path", "body", "status", "code"), ERRORS.values(), ids=ERRORS)
 def test_an_error_has_a_code_and_a_sentence(
-        http: Http, method: str, path: str, body: Any, status: int, code: int) -> None:
+    http: Http, method: str, path: str, body: Any, status: int, code: int
+) -> None:
     """The codes of Confluent's registry."""
     got, answer = http(method, path, body)
     assert (got, answer["error_code"], bool(answer["message"])) == (status, code, True), answer
@@ -325,8 +361,16 @@ def test_confluent_s_own_client_reads_and_writes_our_events(http: Http) -> None:
 
     client = client_module.SchemaRegistryClient({"url": http.url})
     text = json.dumps(codec.without_logical_types(codec.schema("control")))
-    record = {"kind": "tick", "slot_ms": 60_000, "cadence_ms": 60_000, "node_id": None, "principal": None,
-              "generation": 0, "capabilities": [], "capacity": 3}
+    record = {
+        "kind": "tick",
+        "slot_ms": 60_000,
+        "cadence_ms": 60_000,
+        "node_id": None,
+        "principal": None,
+        "generation": 0,
+        "capabilities": [],
+        "capacity": 3,
+    }
     context = SerializationContext("icn.control", MessageField.VALUE)
     written = avro.AvroSerializer(client, text)(record, context)
     assert written == codec.encoder("control")(record)
@@ -382,8 +426,7 @@ def deployed(topology: Topology, broker: LocalBroker, request: pytest.FixtureReq
     return own, settings
 
 
-def test_what_was_registered_is_there_after_a_restart(
-        topology: Topology, broker: LocalBroker, tmp_path: Path) -> None:
+def test_what_was_registered_is_there_after_a_restart(topology: Topology, broker: LocalBroker, tmp_path: Path) -> None:
     """After SIGTERM, and after kill -9 right behind the answer."""
     Admin(read_settings(topology, {}, brokers=broker.bootstrap)).apply(topology)
     port = free_port()
@@ -424,7 +467,9 @@ def test_the_topic_holds_only_what_was_added(deployed: tuple[Topology, Settings]
     version = {"subject": "s", "version": 1}
     assert records == [
         ({"keytype": "SCHEMA"} | version, version | {"id": 1000, "schema": '"int"'}),
-        (common, {"compatibilityLevel": "FORWARD"}), (common, {"compatibilityLevel": "FULL"})]
+        (common, {"compatibilityLevel": "FORWARD"}),
+        (common, {"compatibilityLevel": "FULL"}),
+    ]
 
 
 def test_two_registries_never_give_out_one_id_twice(deployed: tuple[Topology, Settings]) -> None:
@@ -444,7 +489,8 @@ def test_two_registries_never_give_out_one_id_twice(deployed: tuple[Topology, Se
 
 
 def test_a_write_that_nobody_confirmed_is_settled_by_the_next(
-        deployed: tuple[Topology, Settings], broker: LocalBroker, monkeypatch: pytest.MonkeyPatch) -> None:
+    deployed: tuple[Topology, Settings], broker: LocalBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The broker freezes: 500, nothing is seen. It thaws: whatever became of it, each id has its schema."""
     topology, settings = deployed
     log = Log(topology, settings)

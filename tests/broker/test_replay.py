@@ -21,7 +21,10 @@ def run_some(net: Network, count: int, nodes: tuple[str, ...] = ("n1", "n2"), st
     net.worker()
     for name in nodes:
         with node(net, name) as one:
-            for future in one.submit_many({"content": f"text {i % (count // 2)}", "source": "s", "confidence": i % 7 / 7} for i in range(start, start + count)):
+            for future in one.submit_many(
+                {"content": f"text {i % (count // 2)}", "source": "s", "confidence": i % 7 / 7}
+                for i in range(start, start + count)
+            ):
                 future.result(60)
     settled(net)
     net.stop()
@@ -42,7 +45,7 @@ def forge(net: Network, alias: str, key: bytes, value: bytes, headers: Any = Non
 
 def test_nothing_to_verify_is_not_a_pass(net: Network) -> None:
     """Exit code 2: could not judge."""
-    assert 2 == verify(net)[0]
+    assert verify(net)[0] == 2
 
 
 def test_a_clean_run_verifies_and_every_forgery_is_found_where_it_is(net: Network) -> None:
@@ -50,13 +53,15 @@ def test_a_clean_run_verifies_and_every_forgery_is_found_where_it_is(net: Networ
     add_nodes(net, "n1", "n2")
     run_some(net, 60)
     code, clean = verify(net)
-    assert (0, "identical", 0) == (code, clean["verdict"], sum(len(s["findings"]) for s in clean["stages"]))
+    assert (code, clean["verdict"], sum(len(s["findings"]) for s in clean["stages"])) == (0, "identical", 0)
     compared = sum(s["compared"] for s in clean["stages"])
 
     forged = 0
     for alias, schema, change in (
-        ("artifacts.decided", "decided", {"decision": "UNIQUE", "input_offset": 0}), ("priorities", "priority", {"score": 0.81}),
-        ("artifacts.admitted", "admitted", None), ("receipts", "receipt", None),
+        ("artifacts.decided", "decided", {"decision": "UNIQUE", "input_offset": 0}),
+        ("priorities", "priority", {"score": 0.81}),
+        ("artifacts.admitted", "admitted", None),
+        ("receipts", "receipt", None),
     ):
         message = read_all(net.settings, net.topic(alias))[-1]
         event = decoder(schema)(message.value()) | (change or {})
@@ -65,9 +70,11 @@ def test_a_clean_run_verifies_and_every_forgery_is_found_where_it_is(net: Networ
         code, found = verify(net)
         findings = [f for s in found["stages"] for f in s["findings"]]
         last = max(read_all(net.settings, net.topic(alias)), key=lambda m: m.timestamp()[1])
-        assert (1, "different") == (code, found["verdict"])
+        assert (code, found["verdict"]) == (1, "different")
         assert f"{net.topic(alias)}/{last.partition()}/{last.offset()}" in {f["where"] for f in findings}, findings
-    print(f"\n{forged} forgeries found at their coordinates; {compared} outputs compared in the clean control, no finding")
+    print(
+        f"\n{forged} forgeries found at their coordinates; {compared} outputs compared in the clean control, no finding"
+    )
 
 
 def test_from_and_to_compare_a_part(net: Network) -> None:
@@ -77,7 +84,9 @@ def test_from_and_to_compare_a_part(net: Network) -> None:
     middle = max(m.timestamp()[1] for m in read_all(net.settings, net.topic("artifacts.decided"))) + 1
     run_some(net, 20, start=100)
 
-    whole, part = (json.loads(net.icn("replay", "--verify", "--json", *more).stdout) for more in ((), ("--from", str(middle))))
+    whole, part = (
+        json.loads(net.icn("replay", "--verify", "--json", *more).stdout) for more in ((), ("--from", str(middle)))
+    )
 
     assert 0 < sum(s["compared"] for s in part["stages"]) < sum(s["compared"] for s in whole["stages"])
 
@@ -90,7 +99,7 @@ def test_another_rule_version_is_not_judged(net: Network) -> None:
 
     code, found = verify(net)
 
-    assert (2, "not judged") == (code, found["verdict"])
+    assert (code, found["verdict"]) == (2, "not judged")
     assert {"OTHER_RULE"} == {f["kind"] for s in found["stages"] for f in s["findings"]}
 
 
@@ -106,7 +115,9 @@ def tables(net: Network, slot: str = "0") -> dict[str, dict[bytes, bytes]]:
     return found
 
 
-@pytest.mark.parametrize("what", ["rebuilt from topics", "restored into an empty folder", "restored over a stale folder"])
+@pytest.mark.parametrize(
+    "what", ["rebuilt from topics", "restored into an empty folder", "restored over a stale folder"]
+)
 def test_tables_come_back_the_same(net: Network, what: str) -> None:
     """Row by row, byte by byte; and the network goes on."""
     add_nodes(net, "n1", "n2")
@@ -126,7 +137,7 @@ def test_tables_come_back_the_same(net: Network, what: str) -> None:
     net.worker()
     settled(net)
     with node(net, "n1") as one:
-        assert "duplicate" == one.submit("text 0", source="s", confidence=0).result(60).outcome
+        assert one.submit("text 0", source="s", confidence=0).result(60).outcome == "duplicate"
     settled(net)
     net.stop()
 

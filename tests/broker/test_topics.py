@@ -43,8 +43,8 @@ def test_the_planner_grows_and_never_shrinks_or_repartitions(existing: dict[str,
 
 def test_apply_is_idempotent_and_plan_then_shows_nothing(net: Network) -> None:
     """The fixture has applied it once."""
-    assert [] == Admin(net.settings).apply(net.topology)
-    assert [] == json.loads(net.icn("topics", "plan", "--json").stdout)
+    assert Admin(net.settings).apply(net.topology) == []
+    assert json.loads(net.icn("topics", "plan", "--json").stdout) == []
 
 
 def test_plan_shows_the_difference_and_ends_1(net: Network) -> None:
@@ -53,7 +53,7 @@ def test_plan_shows_the_difference_and_ends_1(net: Network) -> None:
 
     shown = net.icn("topics", "plan", "--json", check=False)
 
-    assert 1 == shown.returncode
+    assert shown.returncode == 1
     assert [("create", net.topic("links"))] == [(s["action"], s["topic"]) for s in json.loads(shown.stdout)]
 
 
@@ -63,7 +63,7 @@ def test_a_worker_refuses_to_start_on_a_missing_topic(net: Network) -> None:
 
     ended = net.icn("worker", "s2", check=False)
 
-    assert 2 == ended.returncode
+    assert ended.returncode == 2
     assert f'topic "{net.topic("receipts")}" is missing' in ended.stderr
     assert "icn topics plan" in ended.stderr
     assert "Traceback" not in ended.stderr
@@ -82,6 +82,6 @@ def test_without_a_broker_there_is_one_line_and_no_traceback(net: Network) -> No
     """Nobody listens on port 1."""
     ended = net.icn("lag", check=False, ICN_BROKERS="127.0.0.1:1")
 
-    assert 2 == ended.returncode
+    assert ended.returncode == 2
     assert "Traceback" not in ended.stderr
     assert "is the broker running?" in ended.stderr

@@ -24,7 +24,12 @@ def fields_of(schema: Any) -> list[dict[str, Any]]:
     if not isinstance(schema, dict):
         return []
     own = schema.get("fields", [])
-    return [*own, *(f for field in own for f in fields_of(field["type"])), *fields_of(schema.get("items")), *fields_of(schema.get("values"))]
+    return [
+        *own,
+        *(f for field in own for f in fields_of(field["type"])),
+        *fields_of(schema.get("items")),
+        *fields_of(schema.get("values")),
+    ]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -59,7 +64,7 @@ def test_a_new_reader_can_read_what_old_writers_wrote(name: str) -> None:
     """BACKWARD: the current schema against each older one in schemas/old."""
     for older in codec.ids()[name].get("before", ()):
         before = json.loads((FOLDER / "old" / f"{name}-{older}.avsc").read_text())
-        assert [] == compatible(codec.schema(name), before)
+        assert compatible(codec.schema(name), before) == []
 
 
 def test_ids_are_unique_and_every_schema_has_one() -> None:
@@ -82,14 +87,28 @@ def test_outcomes_written_by_hand_are_what_avro_writes() -> None:
         receipts.outcome(b"a-2", "rejected", 70_000, "quota_exceeded", "late"),
         receipts.outcome(b"a-3", "upgraded", 1 << 40, canonical_id=b"a-0", version=300),
     ]
-    head = codec.encoder("receipt")({
-        "node_id": "n", "stage": "s2_dedup", "status": "normal", "quota_left": 3, "retry_after_ms": None, "suggestions": ["rest"],
-        "rule": bytes(8), "topic": "t", "partition": 1, "outcomes": []})
+    head = codec.encoder("receipt")(
+        {
+            "node_id": "n",
+            "stage": "s2_dedup",
+            "status": "normal",
+            "quota_left": 3,
+            "retry_after_ms": None,
+            "suggestions": ["rest"],
+            "rule": bytes(8),
+            "topic": "t",
+            "partition": 1,
+            "outcomes": [],
+        }
+    )
 
     decoded = codec.decoder("receipt")(head[:-1] + codec.zigzag(3) + b"".join(elements) + b"\0")["outcomes"]
 
-    assert [("a-1", "admitted", 5, None, None, None, None), ("a-2", "rejected", 70_000, "quota_exceeded", "late", None, None),
-            ("a-3", "upgraded", 1 << 40, None, None, "a-0", 300)] == [tuple(o.values()) for o in decoded]
+    assert [tuple(o.values()) for o in decoded] == [
+        ("a-1", "admitted", 5, None, None, None, None),
+        ("a-2", "rejected", 70_000, "quota_exceeded", "late", None, None),
+        ("a-3", "upgraded", 1 << 40, None, None, "a-0", 300),
+    ]
 
 
 def test_no_registry_hosts_or_machine_paths_in_schemas() -> None:

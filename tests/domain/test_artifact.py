@@ -6,8 +6,8 @@ import math
 
 import pytest
 
-from streams.domain.artifact import Limits, find_flaw, hash_artifact, normal_form, version_id
 from streams.bench.load import artifact
+from streams.domain.artifact import Limits, find_flaw, hash_artifact, normal_form, version_id
 
 LIMITS = Limits(content_max=1 << 20, metadata_max=256, metadata_bytes_max=64 << 10)
 KEY = b"k" * 32
@@ -82,8 +82,12 @@ def test_another_source_or_metadata_is_the_same_content_but_another_dedup_hash()
 
 def test_unknown_metadata_keys_do_not_matter_and_a_missing_domain_is_unknown() -> None:
     """Only source_type, domain and collection_method are hashed."""
-    assert hash_artifact(KEY, artifact(1, metadata={"domain": "test", "colour": "red"})) == hash_artifact(KEY, artifact(1))
-    assert hash_artifact(KEY, artifact(1, metadata={})) == hash_artifact(KEY, artifact(1, metadata={"domain": "unknown"}))
+    assert hash_artifact(KEY, artifact(1, metadata={"domain": "test", "colour": "red"})) == hash_artifact(
+        KEY, artifact(1)
+    )
+    assert hash_artifact(KEY, artifact(1, metadata={})) == hash_artifact(
+        KEY, artifact(1, metadata={"domain": "unknown"})
+    )
 
 
 def test_fields_can_not_flow_into_each_other() -> None:
@@ -101,4 +105,4 @@ def test_another_key_gives_other_hashes() -> None:
 
 def test_versions_are_named_after_the_first() -> None:
     """The first keeps its own id."""
-    assert ["a", "a_v2", "a_v3"] == [version_id("a", n) for n in (1, 2, 3)]
+    assert [version_id("a", n) for n in (1, 2, 3)] == ["a", "a_v2", "a_v3"]

@@ -74,45 +74,89 @@ UNREADABLE = {  # what differs -> (reader, writer, each sentence)
     "float read as int": ("int", "float", ["int: written as float, can't be read as int"]),
     "string read as int": ("int", "string", ["int: written as string, can't be read as int"]),
     "boolean read as int": ("int", "boolean", ["int: written as boolean, can't be read as int"]),
-    "a new field without default": (record(("a", "int"), ("b", "int")), record(("a", "int")),
-                                    ["icn.R.b: not written, and the reader has no default for it"]),
-    "a field renamed": (record(("new", "int")), record(("old", "int")),
-                        ["icn.R.new: not written, and the reader has no default for it"]),
-    "a field's type": (record(("a", "int", 0)), record(("a", "string")),
-                       ["icn.R.a: written as string, can't be read as int"]),
-    "two fields": (record(("a", "int"), ("b", "int")), record(("a", "string")),
-                   ["icn.R.a: written as string, can't be read as int",
-                    "icn.R.b: not written, and the reader has no default for it"]),
-    "a record renamed": (record(name="New"), record(name="R"),
-                         ["New: written as record R, the reader has record New without that alias"]),
+    "a new field without default": (
+        record(("a", "int"), ("b", "int")),
+        record(("a", "int")),
+        ["icn.R.b: not written, and the reader has no default for it"],
+    ),
+    "a field renamed": (
+        record(("new", "int")),
+        record(("old", "int")),
+        ["icn.R.new: not written, and the reader has no default for it"],
+    ),
+    "a field's type": (
+        record(("a", "int", 0)),
+        record(("a", "string")),
+        ["icn.R.a: written as string, can't be read as int"],
+    ),
+    "two fields": (
+        record(("a", "int"), ("b", "int")),
+        record(("a", "string")),
+        [
+            "icn.R.a: written as string, can't be read as int",
+            "icn.R.b: not written, and the reader has no default for it",
+        ],
+    ),
+    "a record renamed": (
+        record(name="New"),
+        record(name="R"),
+        ["New: written as record R, the reader has record New without that alias"],
+    ),
     "a record read as map": (MAP, record(), ["map: written as record icn.R, can't be read as map"]),
-    "unknown symbols": (enum("a"), enum("a", "b", "c"),
-                        ["icn.E: the reader doesn't know b, c, and its enum has no default"]),
+    "unknown symbols": (
+        enum("a"),
+        enum("a", "b", "c"),
+        ["icn.E: the reader doesn't know b, c, and its enum has no default"],
+    ),
     "a fixed of another size": (fixed(8), fixed(16), ["icn.F: written with 16 bytes, read with 8"]),
-    "a fixed renamed": (fixed(8, "G"), fixed(8),
-                        ["G: written as fixed icn.F, the reader has fixed G without that alias"]),
+    "a fixed renamed": (
+        fixed(8, "G"),
+        fixed(8),
+        ["G: written as fixed icn.F, the reader has fixed G without that alias"],
+    ),
     "items": ({"type": "array", "items": "string"}, ARRAY, ["array[]: written as int, can't be read as string"]),
     "values": ({"type": "map", "values": "string"}, MAP, ["map{}: written as int, can't be read as string"]),
-    "deep inside": (record(("a", {"type": "array", "items": record(("b", "int"), name="S")})),
-                    record(("a", {"type": "array", "items": record(("b", "string"), name="S")})),
-                    ["icn.R.a[].b: written as string, can't be read as int"]),
-    "a narrower union": (["null", "int"], ["null", "int", "string"],
-                         ["union: written as string, which no branch of the reader's union reads (null, int)"]),
+    "deep inside": (
+        record(("a", {"type": "array", "items": record(("b", "int"), name="S")})),
+        record(("a", {"type": "array", "items": record(("b", "string"), name="S")})),
+        ["icn.R.a[].b: written as string, can't be read as int"],
+    ),
+    "a narrower union": (
+        ["null", "int"],
+        ["null", "int", "string"],
+        ["union: written as string, which no branch of the reader's union reads (null, int)"],
+    ),
     "a union read as one of its types": ("int", ["null", "int"], ["int: written as null, can't be read as int"]),
-    "a record in a union": (["null", record(("a", "int"))], record(("a", "string")),
-                            ["union.a: written as string, can't be read as int"]),
-    "a record that contains itself": (linked("int"), linked("long"),
-                                      ["icn.L.value: written as long, can't be read as int"]),
-    "a shared type, told once": (record(("a", fixed(8)), ("b", "F")), record(("a", fixed(16)), ("b", "F")),
-                                 ["icn.R.a: written with 16 bytes, read with 8"]),
+    "a record in a union": (
+        ["null", record(("a", "int"))],
+        record(("a", "string")),
+        ["union.a: written as string, can't be read as int"],
+    ),
+    "a record that contains itself": (
+        linked("int"),
+        linked("long"),
+        ["icn.L.value: written as long, can't be read as int"],
+    ),
+    "a shared type, told once": (
+        record(("a", fixed(8)), ("b", "F")),
+        record(("a", fixed(16)), ("b", "F")),
+        ["icn.R.a: written with 16 bytes, read with 8"],
+    ),
 }
 
 NOT_AVRO = {
-    "an unknown type": "strin", "a type used but not defined": record(("a", "icn.S")), "a number": 5, "nothing": None,
-    "no items": {"type": "array"}, "no fields": {"type": "record", "name": "R"},
-    "a field twice": record(("a", "int"), ("a", "int")), "a union in a union": ["null", ["int"]],
-    "a branch twice": ["int", "int"], "a name that is none": record(name="1R"),
-    "a type defined twice": [fixed(8), record(("a", fixed(8)))], "a name that is a number": fixed(8) | {"name": 1},
+    "an unknown type": "strin",
+    "a type used but not defined": record(("a", "icn.S")),
+    "a number": 5,
+    "nothing": None,
+    "no items": {"type": "array"},
+    "no fields": {"type": "record", "name": "R"},
+    "a field twice": record(("a", "int"), ("a", "int")),
+    "a union in a union": ["null", ["int"]],
+    "a branch twice": ["int", "int"],
+    "a name that is none": record(name="1R"),
+    "a type defined twice": [fixed(8), record(("a", fixed(8)))],
+    "a name that is a number": fixed(8) | {"name": 1},
 }
 
 
@@ -143,8 +187,16 @@ def test_fastavro_reads_what_we_call_readable(reader: Any, writer: Any) -> None:
     fastavro.schemaless_reader(io.BytesIO(out.getvalue()), written, read)
 
 
-PRIMITIVE = {"null": None, "boolean": True, "int": 7, "long": 7, "float": 0.5, "double": 0.5, "bytes": b"x",
-             "string": "x"}
+PRIMITIVE = {
+    "null": None,
+    "boolean": True,
+    "int": 7,
+    "long": 7,
+    "float": 0.5,
+    "double": 0.5,
+    "bytes": b"x",
+    "string": "x",
+}
 
 
 def _sample(node: dict[str, Any]) -> Any:

@@ -39,15 +39,15 @@ def test_corroboration_is_independent_only_from_another_node_and_another_source(
 
 def test_the_highest_score_is_the_weights_times_the_highest_reputation() -> None:
     """0.9 · 0.9 = 0.81."""
-    assert 0.81 == score(WEIGHTS, 10, 10, 1.0, 0.9, 0, 0).score
+    assert score(WEIGHTS, 10, 10, 1.0, 0.9, 0, 0).score == 0.81
 
 
 def test_a_score_halves_in_a_half_life_from_the_first_sighting() -> None:
     """Age counts from first_seen, not from arrival."""
     made = score(WEIGHTS, 10, 0, 0, 0.5, 0, DAY_MS)
 
-    assert (0.1, 0.5) == (made.score, made.decay)
-    assert 0.05 == score_now(0.4, 0.5, 0, 2 * DAY_MS, DAY_MS)
+    assert (made.score, made.decay) == (0.1, 0.5)
+    assert score_now(0.4, 0.5, 0, 2 * DAY_MS, DAY_MS) == 0.05
 
 
 def test_the_rank_key_orders_as_the_scores_do_at_any_time() -> None:
@@ -62,7 +62,7 @@ def test_the_rank_key_orders_as_the_scores_do_at_any_time() -> None:
 
 def test_a_score_of_zero_is_unranked() -> None:
     """There is no logarithm of it."""
-    assert (0.0, None) == score(WEIGHTS, 0, 0, 0.0, 0.5, 0, 0)[:2]
+    assert score(WEIGHTS, 0, 0, 0.0, 0.5, 0, 0)[:2] == (0.0, None)
 
 
 def test_reputation_is_added_to_the_rank_as_a_logarithm() -> None:
@@ -83,7 +83,7 @@ def test_quota_counters_start_again_each_hour_and_a_clock_that_goes_back_stays()
     assert used == in_hour(used, 10 * HOUR_MS + 5)
     assert Used(11, 0, 0) == in_hour(used, 11 * HOUR_MS)
     assert used == in_hour(used, 9 * HOUR_MS)
-    assert 1 == retry_after_ms(HOUR_MS - 1)
+    assert retry_after_ms(HOUR_MS - 1) == 1
 
 
 def test_both_limits_hold_and_zero_is_none() -> None:
@@ -96,18 +96,18 @@ def test_both_limits_hold_and_zero_is_none() -> None:
 
 def test_a_global_limit_is_divided_without_remainder() -> None:
     """The shares add up to it."""
-    assert 10_000 == sum(share_of(10_000, p, 3) for p in range(3))
-    assert 0 == share_of(0, 0, 3)
+    assert sum(share_of(10_000, p, 3) for p in range(3)) == 10_000
+    assert share_of(0, 0, 3) == 0
 
 
 def test_ticks_are_due_at_full_minutes_and_hours_and_are_caught_up() -> None:
     """After an hour of silence the hourly tick is not lost; minutes only as far as allowed."""
-    assert [(120_000, 60_000)] == due(60_000, 179_999)
-    assert [] == due(120_000, 179_999)
-    assert [(3_600_000, 3_600_000), (3_600_000, 60_000)] == due(3_540_000, 3_600_000)
+    assert due(60_000, 179_999) == [(120_000, 60_000)]
+    assert due(120_000, 179_999) == []
+    assert due(3_540_000, 3_600_000) == [(3_600_000, 3_600_000), (3_600_000, 60_000)]
     late = due(0, 10 * 3_600_000, catch_up_max=5)
-    assert 10 == sum(cadence == 3_600_000 for _, cadence in late)
-    assert 5 == sum(cadence == 60_000 for _, cadence in late)
+    assert sum(cadence == 3_600_000 for _, cadence in late) == 10
+    assert sum(cadence == 60_000 for _, cadence in late) == 5
 
 
 def test_a_signature_fits_one_node_one_generation_and_one_record() -> None:

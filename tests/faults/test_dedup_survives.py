@@ -10,8 +10,8 @@ import time
 import psutil
 from confluent_kafka import Producer
 
-from tests.support.fold import decisions_are_true, events_in_order
 from streams.bench.load import admitted_records
+from tests.support.fold import decisions_are_true, events_in_order
 from tests.support.network import Network, lag_of, wait_until
 
 UNIQUE_SHARE = 4  # one in four
@@ -42,7 +42,9 @@ def check(net: Network, feed: Feed, faults: int, what: str) -> None:
     """All decided, everything true."""
     feed.some(feed.count)
     wait_until(lambda: lag_of(net, "s2") == 0, 120, "lag 0")
-    counts = decisions_are_true(events_in_order(net.settings, net.topic("artifacts.decided")), feed.count, feed.count // UNIQUE_SHARE)
+    counts = decisions_are_true(
+        events_in_order(net.settings, net.topic("artifacts.decided")), feed.count, feed.count // UNIQUE_SHARE
+    )
     print(f"\n{what}: {faults} faults, {sum(counts.values())} decisions compared with the truth: {dict(counts)}")
 
 
@@ -72,8 +74,17 @@ def test_a_lost_data_folder_is_restored_from_the_changelog(net: Network, seed: i
         time.sleep(rng.uniform(1, 4))
         worker.kill()
         worker.wait()
-        wait_until(lambda: not any("streams.runtime.worker" in " ".join(p.info["cmdline"] or ()) and str(net.folder) in str(p.info["environ"])
-                                   for p in psutil.process_iter(["cmdline", "environ"])), 10, "stages end with their supervisor")
+        wait_until(
+            lambda: (
+                not any(
+                    "streams.runtime.worker" in " ".join(p.info["cmdline"] or ())
+                    and str(net.folder) in str(p.info["environ"])
+                    for p in psutil.process_iter(["cmdline", "environ"])
+                )
+            ),
+            10,
+            "stages end with their supervisor",
+        )
         if rng.random() < 0.7:
             shutil.rmtree(net.settings.state / "workers" / "0" / "s2_dedup")
         net.workers.clear()

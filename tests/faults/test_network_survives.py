@@ -25,7 +25,9 @@ def report(net: Network, ids: set[str], faults: int, what: str) -> None:
     decisions = decided_once(net, ids)
     check_balance(net)
     compared = sum(stage["compared"] for stage in check_replay(net)["stages"])
-    print(f"\n{what}: {faults} faults; {len(ids)} artifacts, each decided once ({dict(decisions)}); {compared} outputs recomputed, identical")
+    print(
+        f"\n{what}: {faults} faults; {len(ids)} artifacts, each decided once ({dict(decisions)}); {compared} outputs recomputed, identical"
+    )
 
 
 def test_kill_9_of_any_stage_loses_and_doubles_nothing(brokers: str, tmp_path: Path, seed: int, faults: int) -> None:
@@ -39,7 +41,9 @@ def test_kill_9_of_any_stage_loses_and_doubles_nothing(brokers: str, tmp_path: P
         with node(net, "n1") as n1, node(net, "n2") as n2:
             for fault in range(faults):
                 for one in (n1, n2):
-                    futures += one.submit_many({"content": f"{rng.randrange(2000)}", "confidence": rng.random()} for _ in range(500))
+                    futures += one.submit_many(
+                        {"content": f"{rng.randrange(2000)}", "confidence": rng.random()} for _ in range(500)
+                    )
                 time.sleep(rng.uniform(0.3, 3))
                 if fault % 3 == 2:
                     victim = net.workers.pop(rng.randrange(2))
@@ -67,7 +71,9 @@ def test_a_restarted_broker_is_waited_for(tmp_path: Path, seed: int, faults: int
             futures = []
             with node(net, "n1", resend_after_s=10) as n1:
                 for number in range(rounds):
-                    futures += n1.submit_many({"content": f"{rng.randrange(1000)}", "confidence": rng.random()} for _ in range(1000))
+                    futures += n1.submit_many(
+                        {"content": f"{rng.randrange(1000)}", "confidence": rng.random()} for _ in range(1000)
+                    )
                     time.sleep(rng.uniform(0, 1))
                     if number % 2:
                         broker.stop()
@@ -96,7 +102,9 @@ with Node("n1") as node, open(sys.argv[1], "a", buffering=1) as told:
 """
 
 
-def test_a_killed_sender_loses_nothing_and_doubles_nothing(brokers: str, tmp_path: Path, seed: int, faults: int) -> None:
+def test_a_killed_sender_loses_nothing_and_doubles_nothing(
+    brokers: str, tmp_path: Path, seed: int, faults: int
+) -> None:
     """kill -9 in mid-send; the next one of the same id finds the outbox. What was told as accepted is in the stream, once."""
     rng = random.Random(seed)
     with network(brokers, tmp_path, **NO_LIMITS) as net:
@@ -104,12 +112,20 @@ def test_a_killed_sender_loses_nothing_and_doubles_nothing(brokers: str, tmp_pat
         net.worker()
         told = tmp_path / "told"
         for fault in range(faults):
-            sender = subprocess.Popen([sys.executable, "-c", SENDER, str(told), str(fault * 400)], env=net.env, stderr=net.log)
+            sender = subprocess.Popen(
+                [sys.executable, "-c", SENDER, str(told), str(fault * 400)], env=net.env, stderr=net.log
+            )
             time.sleep(rng.uniform(0.4, 1.6))
             sender.kill()
             sender.wait()
-        last = subprocess.run([sys.executable, "-c", SENDER, str(told), str(faults * 400)], env=net.env, stderr=net.log, timeout=120, check=False)
-        assert 0 == last.returncode
+        last = subprocess.run(
+            [sys.executable, "-c", SENDER, str(told), str(faults * 400)],
+            env=net.env,
+            stderr=net.log,
+            timeout=120,
+            check=False,
+        )
+        assert last.returncode == 0
         settled(net)
         from tests.support.fold import events
 
@@ -129,7 +145,7 @@ def test_a_dead_supervisor_leaves_no_stage_running(net: Network) -> None:
 
     gone, alive = psutil.wait_procs(children, timeout=5)
 
-    assert ([], 4) == (alive, len(gone))
+    assert (alive, len(gone)) == ([], 4)
 
 
 def test_sigterm_under_load_ends_a_worker_in_time_and_loses_nothing(brokers: str, tmp_path: Path) -> None:
@@ -142,7 +158,7 @@ def test_sigterm_under_load_ends_a_worker_in_time_and_loses_nothing(brokers: str
             futures[0].result(60)
             started = time.monotonic()
             worker.terminate()
-            assert (0, True) == (worker.wait(20), time.monotonic() - started < 10)
+            assert (worker.wait(20), time.monotonic() - started < 10) == (0, True)
             net.worker()
             assert {"unique"} == {future.result(120).outcome for future in futures}
         report(net, {f.artifact_id for f in futures}, 1, "SIGTERM")

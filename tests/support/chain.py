@@ -34,7 +34,7 @@ def settled(net: Network, timeout_s: float = 120) -> None:
 def check_balance(net: Network) -> Balance:
     """The conservation equation with nothing in flight."""
     sums = balance(net.topology, net.settings)
-    assert (0, 0) == (sums.residual, sums.in_flight), sums
+    assert (sums.residual, sums.in_flight) == (0, 0), sums
     return sums
 
 

@@ -50,18 +50,31 @@ class Network:
         """The topic's name on the broker."""
         return self.topology.topic(alias).name
 
-    def icn(self, *arguments: str, check: bool = True, timeout_s: float = 120, **env: str) -> subprocess.CompletedProcess[str]:
+    def icn(
+        self, *arguments: str, check: bool = True, timeout_s: float = 120, **env: str
+    ) -> subprocess.CompletedProcess[str]:
         """Run one command line to its end."""
-        done = subprocess.run([sys.executable, "-m", "streams", *arguments], env=self.env | env, capture_output=True, text=True,
-                              timeout=timeout_s, check=False)
+        done = subprocess.run(
+            [sys.executable, "-m", "streams", *arguments],
+            env=self.env | env,
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            check=False,
+        )
         if check and done.returncode:
             raise AssertionError(f"icn {' '.join(arguments)} ended {done.returncode}\n{done.stdout}{done.stderr}")
         return done
 
     def worker(self, *stages: str, **env: str) -> subprocess.Popen[bytes]:
         """Start `icn worker`."""
-        process = subprocess.Popen([sys.executable, "-m", "streams", "worker", *stages], env=self.env | env, stdout=self.log, stderr=self.log,
-                                   start_new_session=True)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "streams", "worker", *stages],
+            env=self.env | env,
+            stdout=self.log,
+            stderr=self.log,
+            start_new_session=True,
+        )
         self.workers.append(process)
         return process
 

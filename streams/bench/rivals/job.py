@@ -82,7 +82,16 @@ class Job:
     def report(self) -> None:
         """The one line on stdout."""
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 << 20 if sys.platform == "darwin" else 1 << 10)
-        print(json.dumps({
-            "engine": self.engine, "records": self.done, "seconds": round(self.seconds, 3),
-            "cpu_seconds": round(self.cpu_seconds, 3), "unique": self.unique, "rss_mib": round(peak, 1),
-        }), flush=True)
+        print(
+            json.dumps(
+                {
+                    "engine": self.engine,
+                    "records": self.done,
+                    "seconds": round(self.seconds, 3),
+                    "cpu_seconds": round(self.cpu_seconds, 3),
+                    "unique": self.unique,
+                    "rss_mib": round(peak, 1),
+                }
+            ),
+            flush=True,
+        )

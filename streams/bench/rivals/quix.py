@@ -32,8 +32,12 @@ def main() -> None:
     options = parser.parse_args()
     job = Job("quix, exactly once" if options.exactly_once else "quix", options.count)
     app = TimedApplication(
-        options.brokers, consumer_group=options.group, auto_offset_reset="earliest", state_dir=options.state,
-        use_changelog_topics=True, loglevel="WARNING",
+        options.brokers,
+        consumer_group=options.group,
+        auto_offset_reset="earliest",
+        state_dir=options.state,
+        use_changelog_topics=True,
+        loglevel="WARNING",
         processing_guarantee="exactly-once" if options.exactly_once else "at-least-once",
     )
     app.job = job

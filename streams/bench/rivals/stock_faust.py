@@ -28,9 +28,16 @@ async def main() -> None:
     options = arguments("Faust").parse_args()
     job = Job("faust", options.count)
     app = faust.App(
-        options.group, broker=[f"kafka://{broker}" for broker in options.brokers.split(",")],
-        store="rocksdb://", datadir=options.state, topic_partitions=PARTITIONS, key_serializer="raw",
-        value_serializer="raw", producer_linger=0.02, cython_optimizations=True, web_enabled=False,
+        options.group,
+        broker=[f"kafka://{broker}" for broker in options.brokers.split(",")],
+        store="rocksdb://",
+        datadir=options.state,
+        topic_partitions=PARTITIONS,
+        key_serializer="raw",
+        value_serializer="raw",
+        producer_linger=0.02,
+        cython_optimizations=True,
+        web_enabled=False,
         topic_disable_leader=True,
     )
     source = app.topic(options.input, key_type=bytes, value_type=bytes)
@@ -67,7 +74,7 @@ async def main() -> None:
     if running.done():
         raise SystemExit(f"Faust stopped after {job.done} records: {worker.crash_reason!r}")
     try:
-        await last.result()         # acknowledged, so every row before it is with the producer
+        await last.result()  # acknowledged, so every row before it is with the producer
         await app.producer.flush()  # and now acknowledged too
         await app.consumer.commit()
         job.flushed()
