@@ -39,10 +39,22 @@ def folder() -> Path:
     return checkout if checkout.exists() else PACKAGE / "contract" / "schemas"
 
 
+def use_ids(given: Mapping[str, int]) -> None:
+    """Take these ids (another registry's) instead of the fixed ones; before any encoder or decoder is made."""
+    for name, number in given.items():
+        _entries()[name] = {**_entries()[name], "id": number, "before": ()}
+    _any_decoder.cache_clear()
+
+
 @cache
+def _entries() -> dict[str, Mapping[str, Any]]:
+    entries: dict[str, Mapping[str, Any]] = yaml.safe_load((folder() / "ids.yaml").read_text())
+    return entries
+
+
 def ids() -> Mapping[str, Mapping[str, Any]]:
     """name -> {id, fingerprint, before: [older ids]} from schemas/ids.yaml."""
-    return yaml.safe_load((folder() / "ids.yaml").read_text())
+    return _entries()
 
 
 @cache

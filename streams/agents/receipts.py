@@ -10,7 +10,7 @@ from streams.runtime.stage import Batch, Context, Decided
 
 OUTCOMES_MAX = 4000  # per event: keeps it far below max.message.bytes
 
-_KINDS: Mapping[str, bytes] = {
+KINDS: Mapping[str, bytes] = {
     symbol: zigzag(number)
     for number, symbol in enumerate(
         next(f for f in parsed("receipt")["fields"] if f["name"] == "outcomes")["type"]["items"]["fields"][1]["type"][
@@ -31,20 +31,10 @@ def outcome(
     version: int = 0,
 ) -> bytes:
     """One element of `outcomes`, in Avro. Ids are UTF-8."""
-    if reason is None and canonical_id is not None:  # s2's, one per artifact of the network
-        return b"%b%b%b%b\0\0\2%b%b\2%b" % (
-            zigzag(len(artifact_id)),
-            artifact_id,
-            _KINDS[kind],
-            zigzag(offset),
-            zigzag(len(canonical_id)),
-            canonical_id,
-            zigzag(version),
-        )
     return b"".join(
         (
             avro_bytes(artifact_id),
-            _KINDS[kind],
+            KINDS[kind],
             zigzag(offset),
             _NULL if reason is None else _SOME + avro_bytes(reason.encode()),
             _NULL if detail is None else _SOME + avro_bytes(detail.encode()),
@@ -67,6 +57,25 @@ class Receipts:
         if (of_node := self.outcomes.get(node_id)) is None:
             of_node = self.outcomes[node_id] = []
         of_node.append(element)
+
+    def add_decided(
+        self, node_id: bytes, artifact_id: bytes, kind: str, offset: int, first_id: bytes, version: int
+    ) -> None:
+        """The same for s2's word, one per artifact of the network: written in one go."""
+        if (of_node := self.outcomes.get(node_id)) is None:
+            of_node = self.outcomes[node_id] = []
+        of_node.append(
+            b"%b%b%b%b\0\0\2%b%b\2%b"
+            % (
+                zigzag(len(artifact_id)),
+                artifact_id,
+                KINDS[kind],
+                zigzag(offset),
+                zigzag(len(first_id)),
+                first_id,
+                zigzag(version),
+            )
+        )
 
     def send(self, decided: Decided, about: Mapping[bytes, Mapping[str, Any]] | None = None) -> None:
         """Append the events. `about`: node -> fields of the receipt beside the outcomes."""

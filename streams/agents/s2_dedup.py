@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 
 from streams.agents.deadletters import dead_letter
-from streams.agents.receipts import Receipts, outcome
+from streams.agents.receipts import Receipts
 from streams.codec import HEADER_BYTES, header, slicer, zigzag
 from streams.domain.dedup import (
     DUPLICATE,
@@ -74,12 +74,7 @@ class _Decider:
             messages.append(
                 {"key": key, "value": self._encode(record, facts, decision, row, known, earlier, partition)}
             )
-            receipts.add(
-                node_id,
-                outcome(
-                    artifact_id, _OUTCOMES[decision], record.offset, canonical_id=row.artifact_id, version=row.version
-                ),
-            )
+            receipts.add_decided(node_id, artifact_id, _OUTCOMES[decision], record.offset, row.artifact_id, row.version)
         decided.rows = {CANONICALS: new_canonicals, CONTENTS: new_contents}
         for name, number in tally.items():
             if number:

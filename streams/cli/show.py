@@ -20,7 +20,12 @@ def network() -> tuple[Any, Any]:
     from streams.topology import load
 
     topology = load()
-    return topology, read_settings(topology)
+    settings = read_settings(topology)
+    if settings.registry:
+        from streams.registry_client import adopt_ids
+
+        adopt_ids(topology, settings)
+    return topology, settings
 
 
 def say(text: str) -> None:

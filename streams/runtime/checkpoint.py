@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from confluent_kafka import KafkaException, Producer
+from rocksdict import WriteBatch
 
 from streams.codec import encoder
 from streams.errors import Fatal
 from streams.runtime.stage import Batch, Decided, Stage
-from streams.runtime.store import MARKER, Marker, Store
+from streams.runtime.store import MARKER, Marker, Store, new_batch
 from streams.settings import Settings
 from streams.topology import Topology
 
@@ -48,11 +49,7 @@ class Checkpoint:
         """Make a decided batch a fact, on the broker first, then here. Raises Fatal: whether it was committed is then
         found out by the next owner, who reads the marker behind a fence.
         """
-        changes = {
-            table.prefix + key: None if row is None else table.pack(row)
-            for table, rows in decided.rows.items()
-            for key, row in rows.items()
-        }
+        local, rows = _changes(decided)
         last = batch.records[-1].offset
         marker = Marker({**store.marker.applied, batch.source: last}, store.marker.sequence + 1)
         written: list[int] = []
@@ -66,9 +63,7 @@ class Checkpoint:
             for alias, messages in decided.outputs.items():
                 self._send(alias, messages)
             changelog = self.stage.agent.changelog
-            self._produce_batch(
-                changelog, [{"key": key, "value": value} for key, value in changes.items()], self.partition
-            )
+            self._produce_batch(changelog, rows, self.partition)
             self.producer.produce(
                 changelog, marker.pack(), MARKER, partition=self.partition, on_delivery=marker_delivered
             )
@@ -88,7 +83,7 @@ class Checkpoint:
             ) from error
         if not written:
             raise Fatal(f"{changelog}/{self.partition}: the marker's offset was not reported")
-        store.write(changes, marker, self.topic_id, written[0] + 1)
+        store.write(local, marker, self.topic_id, written[0] + 1)
 
     def _send(self, alias: str, messages: list[dict[str, Any]]) -> None:
         topic = self.topics[alias]
@@ -117,3 +112,21 @@ class Checkpoint:
             "counts": decided.counts,
             "rule": self.rule,
         }
+
+
+def _changes(decided: Decided) -> tuple[WriteBatch, list[dict[str, Any]]]:
+    """The changed rows twice over: for the store, and for the changelog."""
+    local, messages = new_batch(), []
+    put = local.put
+    for table, rows in decided.rows.items():
+        prefix, pack = table.prefix, table.pack
+        for key, row in rows.items():
+            name = prefix + key
+            value = None
+            if row is None:
+                local.delete(name)
+            else:
+                value = pack(row)
+                put(name, value)
+            messages.append({"key": name, "value": value})
+    return local, messages

@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import aiokafka
+from aiokafka.consumer import fetcher
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import KafkaError
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
@@ -26,12 +27,23 @@ from faust.types import TP, ConsumerMessage
 from streams.errors import Fatal
 from streams.runtime.fatal import die
 from streams.runtime.runner import Fetched, Source
+from streams.runtime.stage import Record
 
 log = logging.getLogger("icn.consumer")
 
 FETCH_TIMEOUT_S = 0.1
 UNPROCESSED_MAX = 2
 Positions = Mapping[Source, int]
+
+
+class LeanRecords(fetcher.PartitionRecords):
+    """aiokafka's records of one fetch, as small tuples: making its own of eleven fields is a tenth of a stage's time."""
+
+    def _consumer_record(self, tp: TopicPartition, record: Any) -> Record:
+        return Record(record.offset, record.timestamp, record.key, record.value, record.headers)
+
+
+fetcher.PartitionRecords = LeanRecords
 
 
 class BatchThread(driver.AIOKafkaConsumerThread):
@@ -174,10 +186,10 @@ class BatchConsumer(driver.Consumer):
             active = [tp for tp in active if tp in self.first_until] or active
         return [tp for tp in active if self.unprocessed[names[tp.topic], tp.partition] < UNPROCESSED_MAX]
 
-    async def _drain_messages(self, fetcher: Any) -> None:
+    async def _drain_messages(self, service: Any) -> None:
         """Fetch for ever, and hand each fetch to the agent."""
         try:
-            while not (self.should_stop or fetcher.should_stop):
+            while not (self.should_stop or service.should_stop):
                 if not self.flow_active:
                     await self.wait(self.can_resume_flow)
                     continue

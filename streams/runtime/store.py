@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -69,26 +69,11 @@ class Store:
         found = self.db.get([prefix + key for key in keys]) if keys else ()
         return [None if value is None else unpack(value) for value in found]
 
-    def write(
-        self,
-        changes: Mapping[bytes, bytes | None] | Sequence[tuple[bytes, bytes | None]],
-        marker: Marker,
-        topic_id: str,
-        next_offset: int,
-    ) -> None:
+    def write(self, batch: WriteBatch, marker: Marker, topic_id: str, next_offset: int) -> None:
         """Rows, marker and place in the changelog, in one atomic write."""
-        batch = WriteBatch(raw_mode=True)
-        put, delete = batch.put, batch.delete
-        for key, value in changes.items() if isinstance(changes, Mapping) else changes:
-            if value is None:
-                delete(key)
-            else:
-                put(key, value)
-        put(MARKER, marker.pack())
-        put(
-            LOCAL,
-            json.dumps({"topic_id": topic_id, "next": next_offset, "written_ms": time.time_ns() // 1_000_000}).encode(),
-        )
+        batch.put(MARKER, marker.pack())
+        about = {"topic_id": topic_id, "next": next_offset, "written_ms": time.time_ns() // 1_000_000}
+        batch.put(LOCAL, json.dumps(about).encode())
         self.db.write(batch)
         self.marker = marker
 
@@ -101,6 +86,11 @@ class Store:
     def close(self) -> None:
         """Flush and unlock."""
         self.db.close()
+
+
+def new_batch() -> WriteBatch:
+    """An empty one for `write`; keys with their table's prefix."""
+    return WriteBatch(raw_mode=True)
 
 
 def _options() -> Options:
@@ -161,7 +151,7 @@ def restore(
         at.offset = max(start, low) if start >= 0 else start
         consumer.assign([at])
         applied, position = 0, 0
-        chunk: list[tuple[bytes, bytes | None]] = []
+        chunk = new_batch()
         marker = store.marker
         while position < high:
             if cancelled():
@@ -173,8 +163,10 @@ def restore(
                     position = message.offset() + 1
                     if key == MARKER:
                         marker = Marker.unpack(message.value())
+                    elif (value := message.value()) is None:
+                        chunk.delete(key)
                     else:
-                        chunk.append((key, message.value()))
+                        chunk.put(key, value)
                 elif error.code() == KafkaError._PARTITION_EOF:
                     position = message.offset()  # behind the last transaction's control record
                 elif not error.retriable():
@@ -183,7 +175,7 @@ def restore(
                 # the marker belongs to the rows before it; a crash in here is repaired by reading on from `next`
                 store.write(chunk, marker, topic_id, position)
                 applied += len(chunk)
-                chunk = []
+                chunk = new_batch()
         return applied
     finally:
         consumer.unassign()

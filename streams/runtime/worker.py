@@ -15,6 +15,7 @@ from pathlib import Path
 
 from streams.broker.admin import Admin
 from streams.errors import BrokerError, Fatal, IcnError
+from streams.registry_client import adopt_ids
 from streams.runtime.fatal import die
 from streams.runtime.rules import rule_version
 from streams.runtime.stage import Context, Stage
@@ -78,6 +79,7 @@ def run(name: str, slot: int) -> int:
     try:
         topology = load()
         settings = read_settings(topology)
+        adopt_ids(topology, settings)
         stage, rule = load_stage(name, topology, settings)
         agent = stage.agent
         topics = [topology.topics[alias].name for alias in (*agent.reads, *agent.writes, "batches")]

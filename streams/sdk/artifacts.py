@@ -39,8 +39,11 @@ def uuid7() -> str:
     return str(uuid.UUID(int=bits))
 
 
-def make_artifact(node_id: str, fields: Mapping[str, Any], limits: Limits) -> dict[str, Any]:
-    """A complete artifact from what the author gave. Raises ArtifactError for what the network would reject."""
+def make_artifact(node_id: str, fields: Mapping[str, Any], limits: Limits, simulated: bool = False) -> dict[str, Any]:
+    """A complete artifact from what the author gave. Raises ArtifactError for what the network would reject.
+
+    simulated: the deployment is, so the artifact is, whatever the author says.
+    """
     unknown = [name for name in fields if name not in FIELDS]
     if unknown:
         raise ArtifactError(f'unknown field "{unknown[0]}"', f"known: {', '.join(FIELDS)}; your own go into metadata")
@@ -61,7 +64,7 @@ def make_artifact(node_id: str, fields: Mapping[str, Any], limits: Limits) -> di
         "confidence": _number(fields, "confidence", 0.5),
         "threat_level": _number(fields, "threat_level", 0.0),
         "opportunity_value": _number(fields, "opportunity_value", 0.0),
-        "simulated": bool(fields.get("simulated", False)),
+        "simulated": simulated or bool(fields.get("simulated", False)),
     }
     for name in ("content_type", "source", "assignment"):
         if artifact[name] is not None and not isinstance(artifact[name], str):

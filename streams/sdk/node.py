@@ -26,6 +26,7 @@ from streams.codec import decoder, encoder
 from streams.domain.artifact import Limits
 from streams.domain.identity import MAC_HEADER, sign
 from streams.errors import BrokerError, ContractError, IcnError
+from streams.registry_client import adopt_ids
 from streams.sdk.artifacts import make_artifact
 from streams.sdk.outbox import Entry, Outbox
 from streams.sdk.partition import partition_of
@@ -67,8 +68,9 @@ class Decision:
 class Submission(Future[Decision]):
     """A future that resolves to the Decision. `artifact_id` is known at once; `stored` is set when the artifact can't be lost any more."""
 
-    def __init__(self, artifact_id: str, record: bytes) -> None:
+    def __init__(self, artifact_id: str, record: bytes, at_ms: int = 0) -> None:
         super().__init__()
+        self.at_ms = at_ms  # the record's time in a simulated deployment; 0: the broker's
         self.artifact_id = artifact_id
         self.record = record
         self.stored = threading.Event()
@@ -103,6 +105,7 @@ class Node:
             self.topology, brokers=broker, state=None if state is None else str(state)
         )
         self.settings.require_brokers()
+        adopt_ids(self.topology, self.settings)
         self.on_quota, self.resend_after_s = on_quota, resend_after_s
         protocol = self.topology.protocol
         self._limits = Limits(
@@ -146,7 +149,7 @@ class Node:
         start = min((entry.receipts_from for entry in left_over), default=end)
         self._position = end
         self._consumer.assign([TopicPartition(self._receipts, partition, start)])
-        self.recovered = [Submission(entry.artifact_id, entry.record) for entry in left_over]
+        self.recovered = [self._submission(entry.artifact_id, entry.record) for entry in left_over]
         for submission in self.recovered:
             submission.stored.set()
             self._pending[submission.artifact_id] = submission
@@ -180,11 +183,13 @@ class Node:
 
         Raises ArtifactError for what the network would reject: field, value, range.
         """
-        return self._submit(make_artifact(self.node_id, {"content": content, **fields}, self._limits))
+        return self._submit(
+            make_artifact(self.node_id, {"content": content, **fields}, self._limits, self.topology.simulated)
+        )
 
     def submit_many(self, artifacts: Iterable[Mapping[str, Any]]) -> list[Submission]:
         """The same for many. All are checked before the first is sent."""
-        made = [make_artifact(self.node_id, fields, self._limits) for fields in artifacts]
+        made = [make_artifact(self.node_id, fields, self._limits, self.topology.simulated) for fields in artifacts]
         return [self._submit(artifact) for artifact in made]
 
     def flush(self, timeout_s: float | None = None) -> int:
@@ -229,7 +234,7 @@ class Node:
                 f"the artifact is {len(record)} bytes on the wire; at most {MESSAGE_MAX_BYTES - RECORD_OVERHEAD - len(self._key)}",
                 "send less metadata or a shorter source",
             )
-        submission = Submission(artifact["artifact_id"], record)
+        submission = self._submission(artifact["artifact_id"], record)
         with self._lock:
             if (earlier := self._pending.get(submission.artifact_id)) is not None:
                 if earlier.record == record:
@@ -290,6 +295,12 @@ class Node:
                 break
         return batch
 
+    def _submission(self, artifact_id: str, record: bytes) -> Submission:
+        # in a simulated deployment time is compressed: the node's claim is the record's time
+        return Submission(
+            artifact_id, record, decoder("artifact")(record)["collected_at"] if self.topology.simulated else 0
+        )
+
     def _produce(self, submission: Submission) -> None:
         submission.attempts += 1
         pause = min(self.resend_after_s * 2 ** (submission.attempts - 1), RESEND_AFTER_MAX_S)
@@ -299,7 +310,12 @@ class Node:
         while True:
             try:
                 self._producer.produce(
-                    self._raw, submission.record, self._key, headers=headers, on_delivery=self._delivered(submission)
+                    self._raw,
+                    submission.record,
+                    self._key,
+                    headers=headers,
+                    timestamp=submission.at_ms,
+                    on_delivery=self._delivered(submission),
                 )
                 return
             except BufferError:

@@ -87,6 +87,9 @@ def test_outcomes_written_by_hand_are_what_avro_writes() -> None:
         receipts.outcome(b"a-2", "rejected", 70_000, "quota_exceeded", "late"),
         receipts.outcome(b"a-3", "upgraded", 1 << 40, canonical_id=b"a-0", version=300),
     ]
+    writer = receipts.Receipts(None, None)  # type: ignore[arg-type]
+    writer.add_decided(b"n", b"a-3", "upgraded", 1 << 40, b"a-0", 300)
+    assert writer.outcomes[b"n"] == elements[2:]
     head = codec.encoder("receipt")(
         {
             "node_id": "n",
