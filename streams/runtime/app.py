@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import defaultdict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -22,6 +23,9 @@ from streams.settings import Settings
 from streams.topology import Topology
 
 log = logging.getLogger("icn.app")
+
+
+AT_A_TIME = 2
 
 
 class StageApp:
@@ -44,9 +48,11 @@ class StageApp:
         self.idle = asyncio.Event()
         self.idle.set()
         self.ready = False
-        self.records = 0
-        self.busy_since: float | None = None
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="stage")  # one: stores and producers are not shared
+        self.in_work: dict[asyncio.Future[int], float] = {}  # fetch under way -> since when, monotonic
+        # while one partition waits for the broker to commit, the next one is decided
+        self._threads = ThreadPoolExecutor(AT_A_TIME, thread_name_prefix="stage")
+        self._places = asyncio.Semaphore(AT_A_TIME)
+        self._turns: dict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
         self.faust = self._faust(folder)
 
     def _faust(self, folder: Path) -> faust.App:
@@ -80,7 +86,7 @@ class StageApp:
         @app.agent(sources, name=agent.name)
         async def run(stream: Any) -> None:
             async for event in stream.events():
-                await self._handle(event.message.value)
+                await self._begin(event.message.value)
 
         @app.on_partitions_revoked.connect
         async def abandon(*_: Any, **__: Any) -> None:
@@ -90,29 +96,39 @@ class StageApp:
         return app
 
     async def in_thread(self, function: Callable[..., Any], *args: Any) -> Any:
-        """Run in the stage's one thread, after what is in work."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, function, *args)
+        """Run where it may block."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, function, *args)
 
-    async def _handle(self, fetched: Fetched) -> None:
-        """One fetch, from the agent's stream to its checkpoint. Whatever goes wrong is fatal *here*: an exception that left the
-        agent would acknowledge the fetch."""
+    async def _begin(self, fetched: Fetched) -> None:
+        """Take one fetch from the agent's stream; two are in work at a time, of one partition only one, in order.
+
+        Faust acknowledges it when this returns; that means nothing here, since only the markers say what was processed.
+        """
+        await self._places.acquire()
+        work = asyncio.ensure_future(self._process(fetched))
+        self.in_work[work] = time.monotonic()
         self.idle.clear()
-        self.busy_since = time.monotonic()
-        work = asyncio.ensure_future(self.in_thread(self.runner.process, fetched))
-        work.add_done_callback(self._finished)
-        try:
-            self.records += await asyncio.shield(
-                work
-            )  # the thread can't be cancelled, so we must not seem idle while it works
-            self.faust.consumer.done(fetched)
-        except asyncio.CancelledError:
-            raise
-        except BaseException as error:
+        work.add_done_callback(self._end)
+
+    async def _process(self, fetched: Fetched) -> int:
+        async with self._turns[fetched.partition]:
+            decided: int = await self.in_thread(self.runner.process, fetched)
+        self.faust.consumer.done(fetched)
+        return decided
+
+    def _end(self, work: asyncio.Future[int]) -> None:
+        """Whatever went wrong is fatal *here*: left to Faust, it would be logged and passed over."""
+        del self.in_work[work]
+        self._places.release()
+        if not self.in_work:
+            self.idle.set()
+        if not work.cancelled() and (error := work.exception()) is not None:
             die(error)
 
-    def _finished(self, _: asyncio.Future[Any]) -> None:
-        self.busy_since = None
-        self.idle.set()
+    @property
+    def busy_since(self) -> float | None:
+        """When the oldest fetch in work was begun, monotonic; None when idle. Asked by the watchdog's thread."""
+        return min(list(self.in_work.values()), default=None)
 
     def on_ready(self) -> None:
         """Partitions are ours and positions are set."""

@@ -1,6 +1,6 @@
 """The heart of a stage's process: which partitions it owns, and what happens to a batch. No Faust, no asyncio.
 
-All methods but `abandon` are called from one worker thread at a time; `abandon` may be called from any.
+`acquire` runs alone; `process` for one partition at a time, for two partitions at once; `abandon` at any time.
 """
 
 from __future__ import annotations
