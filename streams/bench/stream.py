@@ -34,7 +34,7 @@ from streams.settings import Settings, read_settings
 from streams.topology import Topology, default_path, parse
 
 UNIQUE_SHARE = 4  # one in four artifacts is new
-RUN_TIMEOUT_S = 900
+RUN_TIMEOUT_S = 400
 Say = Callable[[str], None]
 
 
