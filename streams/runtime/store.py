@@ -173,8 +173,8 @@ def restore(
                     raise Fatal(f"restoring {topic}/{partition}: {error.str()}")
             if len(chunk) >= RESTORE_CHUNK or position >= high:
                 # the marker belongs to the rows before it; a crash in here is repaired by reading on from `next`
+                applied += len(chunk)  # before the write, which consumes it
                 store.write(chunk, marker, topic_id, position)
-                applied += len(chunk)
                 chunk = new_batch()
         return applied
     finally:
