@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 
 import click
@@ -26,6 +27,7 @@ def worker(stages: tuple[str, ...], no_ticks: bool) -> None:
     from streams.runtime.worker import setup_logging
     from streams.secrets import deployment_secret
 
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # until the supervisor has its own handler
     topology, settings = network()
     names = [topology.agent(name).name for name in stages] or list(topology.agents)
     Admin(settings).require(topology, [topic.name for topic in wanted_topics(topology)])

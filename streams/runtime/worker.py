@@ -12,6 +12,7 @@ import threading
 import time
 import zlib
 from pathlib import Path
+from typing import Any
 
 from streams.broker.admin import Admin
 from streams.errors import BrokerError, Fatal, IcnError
@@ -23,6 +24,7 @@ from streams.secrets import deployment_secret
 from streams.settings import Settings, read_settings
 from streams.topology import Topology, load
 
+STOP_GRACE_S = 3  # for leaving the group
 LIFELINE = "ICN_LIFELINE_FD"  # a pipe's end: it closes when the supervisor ends, however that ends
 
 
@@ -100,8 +102,26 @@ def run(name: str, slot: int) -> int:
     gc.freeze()
     gc.set_threshold(500_000, 10, 10)
     worker = faust.Worker(app.faust, override_logging=False, redirect_stdouts=False, loglevel=None, quiet=True)
+    threading.Thread(
+        target=_end_in_time, args=(worker, app, settings.drain_deadline_ms / 1000), daemon=True, name="ending"
+    ).start()
     worker.execute_from_commandline()
     return 0
+
+
+def _end_in_time(worker: Any, app: Any, drain_s: float) -> None:
+    """After SIGTERM: let the batches in work finish, then end, whatever Faust still waits for.
+
+    Caught in the middle of a rebalance, Faust's own stop can hang. Ending is safe at any time: what is committed is committed, the rest
+    is read again.
+    """
+    while not worker.should_stop:
+        time.sleep(0.1)
+    asked = time.monotonic()
+    while (waited := time.monotonic() - asked) < drain_s and (waited < STOP_GRACE_S or app.busy_since is not None):
+        time.sleep(0.05)
+    logging.shutdown()
+    os._exit(0)
 
 
 def _watch(app: object, limit_s: float) -> None:
