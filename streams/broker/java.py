@@ -76,7 +76,7 @@ def _resolve(cache: Path, java_home: Path, say: Callable[[str], None]) -> dict[s
             jgo.build(endpoint, cache_dir=cache / str(number))
     except Exception as error:
         raise BrokerError(
-            f"Apache Kafka {KAFKA_VERSION} could not be fetched: {type(error).__name__}: {error}",
+            f"Apache Kafka {KAFKA_VERSION} could not be fetched ({type(error).__name__})",
             "check the network, or set KAFKA_HOME or ICN_BROKERS",
         ) from error
     finally:
