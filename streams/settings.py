@@ -92,6 +92,7 @@ class Settings:
                 "fetch.wait.max.ms": 50,
                 "fetch.message.max.bytes": 4 << 20,
                 "queued.max.messages.kbytes": 1 << 16,
+                "fetch.queue.backoff.ms": 10,  # its default makes a reader wait a second after each 100,000 records
             }
             | more
         )

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from streams.codec import avro_bytes, encoder, parsed, zigzag
+from streams.avro import avro_bytes, zigzag
+from streams.codec import encoder, parsed
 from streams.runtime.stage import Batch, Context, Decided
 
 OUTCOMES_MAX = 4000  # per event: keeps it far below max.message.bytes
@@ -59,23 +60,12 @@ class Receipts:
         of_node.append(element)
 
     def add_decided(
-        self, node_id: bytes, artifact_id: bytes, kind: str, offset: int, first_id: bytes, version: int
+        self, node_id: bytes, artifact_id: bytes, kind: str, offset: bytes, first_id: bytes, version: bytes
     ) -> None:
-        """The same for s2's word, one per artifact of the network: written in one go."""
+        """The same for s2's word, one per artifact of the network, so written in one go; the last three are in Avro already."""
         if (of_node := self.outcomes.get(node_id)) is None:
             of_node = self.outcomes[node_id] = []
-        of_node.append(
-            b"%b%b%b%b\0\0\2%b%b\2%b"
-            % (
-                zigzag(len(artifact_id)),
-                artifact_id,
-                KINDS[kind],
-                zigzag(offset),
-                zigzag(len(first_id)),
-                first_id,
-                zigzag(version),
-            )
-        )
+        of_node.append(b"%b%b%b\0\0\2%b\2%b" % (avro_bytes(artifact_id), KINDS[kind], offset, first_id, version))
 
     def send(self, decided: Decided, about: Mapping[bytes, Mapping[str, Any]] | None = None) -> None:
         """Append the events. `about`: node -> fields of the receipt beside the outcomes."""

@@ -6,7 +6,8 @@ import struct
 
 from streams.agents.deadletters import dead_letter
 from streams.agents.receipts import Receipts
-from streams.codec import HEADER_BYTES, header, slicer, zigzag
+from streams.avro import avro_bytes, slicer, zigzag
+from streams.codec import HEADER_BYTES, header
 from streams.domain.dedup import (
     DUPLICATE,
     UNIQUE,
@@ -44,12 +45,10 @@ class _Decider:
         horizon_ms = self.horizon_ms
         artifacts = self._read(batch, decided)
         canonicals = look_up(rows, CANONICALS, {facts[0] for _, _, facts in artifacts})
-        # only the first of a dedup_hash asks who reported the content before
-        contents = look_up(
-            rows,
-            CONTENTS,
-            {key for key, _, facts in artifacts if not _is_remembered(canonicals[facts[0]], facts[3], horizon_ms)},
-        )
+        # only the first of a dedup_hash asks who reported the content before; one row read too many changes nothing
+        oldest_ms = max((facts[3] for _, _, facts in artifacts), default=0) - horizon_ms
+        asked = {key for key, _, facts in artifacts if (row := canonicals[facts[0]]) is None or row[3] < oldest_ms}
+        contents = look_up(rows, CONTENTS, asked)
         new_canonicals: dict[bytes, Canonical] = {}
         new_contents: dict[bytes, Content] = {}
         messages = decided.outputs.setdefault("artifacts.decided", [])
@@ -66,15 +65,15 @@ class _Decider:
             earlier = None
             if decision is UNIQUE:
                 earlier = contents.get(key)
-                if not _is_remembered(earlier, raw_ms, horizon_ms):
+                if earlier is None or not remembered(earlier.first_seen_ms, raw_ms, horizon_ms):
                     earlier = None
                     contents[key] = new_contents[key] = Content(artifact_id, node_id, raw_ms, source_digest)
             tally[decision] += 1
             tally["corroborated"] += earlier is not None
-            messages.append(
-                {"key": key, "value": self._encode(record, facts, decision, row, known, earlier, partition)}
-            )
-            receipts.add_decided(node_id, artifact_id, _OUTCOMES[decision], record.offset, row.artifact_id, row.version)
+            first_id, version, at = avro_bytes(row[0]), zigzag(row[1]), zigzag(record[0])
+            receipts.add_decided(node_id, artifact_id, _OUTCOMES[decision], at, first_id, version)
+            value = self._encode(record, facts, decision, first_id, version, row, known, earlier, partition + at)
+            messages.append({"key": key, "value": value})
         decided.rows = {CANONICALS: new_canonicals, CONTENTS: new_contents}
         for name, number in tally.items():
             if number:
@@ -101,27 +100,26 @@ class _Decider:
         record: Record,
         facts: Facts,
         decision: str,
+        first_id: bytes,
+        version: bytes,
         row: Canonical,
         known: Canonical | None,
         earlier: Content | None,
-        partition: bytes,
+        place: bytes,
     ) -> bytes:
         """schemas/decided.avsc by hand: s1's facts and the original bytes are passed on, not decoded and made again."""
         value: bytes = record.value  # type: ignore[assignment]
-        source_digest, node_id, start, end = facts[1], facts[5], facts[6], facts[7]
-        first_id, version, _, first_seen_ms, sightings = row
-        seen = zigzag(first_seen_ms)
+        _, source_digest, _, _, _, node_id, start, end = facts
+        seen = zigzag(row[3])
         # read: null, or the row as it was; its first_seen is the one that is written anyway
         read = b"\0" if known is None else b"\2%b%b%b%b" % (zigzag(known[1]), _double(known[2]), seen, zigzag(known[4]))
         corroborates = (
             b"\0"
             if earlier is None
-            else b"\2%b%b%b%b%b%b%b"
+            else b"\2%b%b%b%b%b"
             % (
-                zigzag(len(earlier[0])),
-                earlier[0],
-                zigzag(len(earlier[1])),
-                earlier[1],
+                avro_bytes(earlier[0]),
+                avro_bytes(earlier[1]),
                 zigzag(earlier[2]),
                 earlier[3],
                 b"\1" if is_independent(node_id, source_digest, earlier) else b"\0",
@@ -133,15 +131,13 @@ class _Decider:
             (
                 self.head_out,
                 _DECISIONS[decision],
-                zigzag(len(first_id)),
                 first_id,
-                zigzag(version),
+                version,
                 seen,
-                zigzag(sightings),
+                zigzag(row[4]),
                 read,
                 corroborates,
-                partition,
-                zigzag(record.offset),
+                place,
                 self.context.rule,
                 value[start:end],
                 artifact,
@@ -152,7 +148,3 @@ class _Decider:
 _DECISIONS = {UNIQUE: zigzag(1), UPGRADED: zigzag(2), DUPLICATE: zigzag(3)}
 _OUTCOMES = {UNIQUE: "unique", UPGRADED: "upgraded", DUPLICATE: "duplicate"}
 _double = struct.Struct("<d").pack
-
-
-def _is_remembered(row: Canonical | Content | None, raw_ms: int, horizon_ms: int) -> bool:
-    return row is not None and remembered(row.first_seen_ms, raw_ms, horizon_ms)

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from streams.agents.deadletters import dead_letter
-from streams.codec import HEADER_BYTES, Undecodable, decoder, encoder, header, slicer, zigzag
+from streams.avro import slicer, zigzag
+from streams.codec import HEADER_BYTES, Undecodable, decoder, encoder, header
 from streams.domain.dedup import DUPLICATE, UNIQUE, UPGRADED
 from streams.domain.priority import Weights, score
 from streams.runtime.stage import Batch, Context, Decided, Record, Rows, Stage, look_up

@@ -14,7 +14,7 @@ from typing import Any
 import streams
 from streams.topology import PACKAGE, Topology
 
-DECIDING_CODE = ("domain", "tables", "agents", "codec.py")
+DECIDING_CODE = ("domain", "tables", "agents", "avro.py", "codec.py")
 DECIDING_LIBRARIES = ("fastavro",)
 
 

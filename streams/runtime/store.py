@@ -26,6 +26,7 @@ from rocksdict import (
     Options,
     Rdict,
     WriteBatch,
+    WriteOptions,
 )
 
 from streams.broker.topics import WAIT_S, watermarks
@@ -74,7 +75,7 @@ class Store:
         batch.put(MARKER, marker.pack())
         about = {"topic_id": topic_id, "next": next_offset, "written_ms": time.time_ns() // 1_000_000}
         batch.put(LOCAL, json.dumps(about).encode())
-        self.db.write(batch)
+        self.db.write(batch, _NO_LOG)
         self.marker = marker
 
     @property
@@ -86,6 +87,12 @@ class Store:
     def close(self) -> None:
         """Flush and unlock."""
         self.db.close()
+
+
+# No write-ahead log: the changelog is one. What a crash takes from memory is whole writes from some point on, LOCAL among them, so
+# the store is as it was a little earlier and says so; restore reads on from there.
+_NO_LOG = WriteOptions()
+_NO_LOG.disable_wal = True
 
 
 def new_batch() -> WriteBatch:

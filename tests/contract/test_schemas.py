@@ -10,6 +10,7 @@ import pytest
 
 from streams import codec
 from streams.agents import receipts
+from streams.avro import avro_bytes, zigzag
 from streams.broker.compatibility import compatible
 from streams.topology import load
 
@@ -88,7 +89,7 @@ def test_outcomes_written_by_hand_are_what_avro_writes() -> None:
         receipts.outcome(b"a-3", "upgraded", 1 << 40, canonical_id=b"a-0", version=300),
     ]
     writer = receipts.Receipts(None, None)  # type: ignore[arg-type]
-    writer.add_decided(b"n", b"a-3", "upgraded", 1 << 40, b"a-0", 300)
+    writer.add_decided(b"n", b"a-3", "upgraded", zigzag(1 << 40), avro_bytes(b"a-0"), zigzag(300))
     assert writer.outcomes[b"n"] == elements[2:]
     head = codec.encoder("receipt")(
         {
@@ -105,7 +106,7 @@ def test_outcomes_written_by_hand_are_what_avro_writes() -> None:
         }
     )
 
-    decoded = codec.decoder("receipt")(head[:-1] + codec.zigzag(3) + b"".join(elements) + b"\0")["outcomes"]
+    decoded = codec.decoder("receipt")(head[:-1] + zigzag(3) + b"".join(elements) + b"\0")["outcomes"]
 
     assert [tuple(o.values()) for o in decoded] == [
         ("a-1", "admitted", 5, None, None, None, None),

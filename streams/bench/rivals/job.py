@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from streams.agents.s2_dedup import _Decider
-from streams.codec import zigzag
+from streams.avro import avro_bytes, zigzag
 from streams.domain.dedup import UNIQUE, Content, judge, remembered
 from streams.runtime.stage import Context, Record
 from streams.tables.canonicals import CANONICALS
@@ -72,7 +72,8 @@ class Job:
                 earlier = None
                 put(key, CONTENTS.pack(Content(artifact_id, node_id, raw_ms, source_digest)))
         self.done += 1
-        return self.decider._encode(record, facts, decision, row, known, earlier, zigzag(partition))
+        first_id, version, place = avro_bytes(row[0]), zigzag(row[1]), zigzag(partition) + zigzag(record.offset)
+        return self.decider._encode(record, facts, decision, first_id, version, row, known, earlier, place)
 
     def flushed(self) -> None:
         """Stop the clock: outputs and changelogs are acknowledged, offsets committed."""

@@ -1,0 +1,64 @@
+"""A partition's rows on disk, without a broker."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from streams.runtime.store import Marker, Store, new_batch, open_store
+
+BATCHES, ROWS = 400, 1000
+
+
+def fill(path: Path) -> Store:
+    """Batches of rows; more than stays in memory."""
+    store = Store(path)
+    for number in range(BATCHES):
+        batch = new_batch()
+        for row in range(ROWS):
+            batch.put(b"\x01%d-%d" % (number, row), b"%060d" % number)
+        store.write(batch, Marker({"artifacts.admitted": number}, number), "topic", number + 1)
+    return store
+
+
+def test_a_killed_store_is_as_it_was_a_little_earlier(tmp_path: Path) -> None:
+    """There is no write-ahead log. What is lost are whole writes from some point on; marker and place in the changelog say from where."""
+    if (child := os.fork()) == 0:
+        store = fill(tmp_path / "store")
+        os._exit(9)  # no flush, no close: the store is still open
+    os.waitpid(child, 0)
+
+    store = Store(tmp_path / "store")
+    last = store.marker.sequence
+
+    assert 0 < last < BATCHES - 1, "something was written, something was lost"
+    assert store.local["next"] == last + 1 and store.marker.applied == {"artifacts.admitted": last}
+    for number in range(BATCHES):
+        found = store.db.get([b"\x01%d-%d" % (number, row) for row in range(ROWS)])
+        assert all((row is not None) == (number <= last) for row in found), f"batch {number} of {last}"
+
+
+def test_a_closed_store_has_everything(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    batch = new_batch()
+    batch.put(b"\x01key", b"row")
+    store.write(batch, Marker({"artifacts.admitted": 7}, 0), "topic", 3)
+    store.close()
+
+    again = open_store(tmp_path / "store", "topic", stale_after_ms=60_000)
+
+    assert again.db.get(b"\x01key") == b"row" and again.marker.applied == {"artifacts.admitted": 7}
+
+
+def test_a_store_of_another_changelog_or_one_that_slept_too_long_is_emptied(tmp_path: Path) -> None:
+    for topic_id, stale_after_ms in (("another topic", 60_000), ("topic", -1)):
+        store = Store(tmp_path / "store")
+        batch = new_batch()
+        batch.put(b"\x01key", b"row")
+        store.write(batch, Marker({}, 0), "topic", 3)
+        store.close()
+
+        emptied = open_store(tmp_path / "store", topic_id, stale_after_ms)
+
+        assert emptied.db.get(b"\x01key") is None and emptied.local == {}
+        emptied.close()
