@@ -32,6 +32,7 @@ class Topic:
     clock: bool = False  # its time decides; in a simulated deployment the producer says it
     headers: bool = False  # CloudEvents headers, for outsiders
     dlq: bool = False
+    forever: bool = False  # not cut at the horizon
 
     def config(self, retention_ms: int, simulated: bool) -> dict[str, str]:
         """The broker's settings for this topic; all others stay at the broker's defaults."""
@@ -41,7 +42,7 @@ class Topic:
             "message.timestamp.type": "CreateTime" if self.clock and simulated else "LogAppendTime",
         }
         if self.cleanup == "delete":
-            config["retention.ms"] = str(retention_ms)
+            config["retention.ms"] = "-1" if self.forever else str(retention_ms)
         return config
 
 

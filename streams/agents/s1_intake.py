@@ -90,7 +90,7 @@ class _Decider:
     # -- artifacts --------------------------------------------------------
 
     def _admit(self, rows: Rows, batch: Batch) -> Decided:
-        decided = Decided()
+        decided = Decided(event_ms=max(record.timestamp for record in batch.records))
         candidates = self._authenticate(rows, batch)
         intake = _Intake(self, rows, batch, candidates, decided)
         for candidate in candidates:

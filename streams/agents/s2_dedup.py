@@ -46,7 +46,8 @@ class _Decider:
         artifacts = self._read(batch, decided)
         canonicals = look_up(rows, CANONICALS, {facts[0] for _, _, facts in artifacts})
         # only the first of a dedup_hash asks who reported the content before; one row read too many changes nothing
-        oldest_ms = max((facts[3] for _, _, facts in artifacts), default=0) - horizon_ms
+        decided.event_ms = max((facts[3] for _, _, facts in artifacts), default=0)
+        oldest_ms = decided.event_ms - horizon_ms
         asked = {key for key, _, facts in artifacts if (row := canonicals[facts[0]]) is None or row[3] < oldest_ms}
         contents = look_up(rows, CONTENTS, asked)
         new_canonicals: dict[bytes, Canonical] = {}

@@ -79,6 +79,7 @@ class _Decider:
             if by_link:
                 inherited[canonical_id] = known.inherited[canonical_id]  # type: ignore[assignment]  # _link has just set it
             if row is not None:
+                decided.event_ms = max(decided.event_ms, row.raw_ms)
                 known.scores[canonical_id] = scores[canonical_id] = row
                 decided.send(
                     "priorities",

@@ -26,6 +26,7 @@ log = logging.getLogger("icn.app")
 
 
 AT_A_TIME = 2
+SWEEP_EVERY_S = 1.0
 
 
 class StageApp:
@@ -48,7 +49,7 @@ class StageApp:
         self.idle = asyncio.Event()
         self.idle.set()
         self.ready = False
-        self.in_work: dict[asyncio.Future[int], float] = {}  # fetch under way -> since when, monotonic
+        self.in_work: dict[asyncio.Future[None], float] = {}  # work under way -> since when, monotonic
         # while one partition waits for the broker to commit, the next one is decided
         self._threads = ThreadPoolExecutor(AT_A_TIME, thread_name_prefix="stage")
         self._places = asyncio.Semaphore(AT_A_TIME)
@@ -86,7 +87,14 @@ class StageApp:
         @app.agent(sources, name=agent.name)
         async def run(stream: Any) -> None:
             async for event in stream.events():
-                await self._begin(event.message.value)
+                fetched = event.message.value
+                await self._begin(fetched.partition, self._process, fetched)
+
+        @app.timer(SWEEP_EVERY_S)
+        async def sweep() -> None:
+            if self.ready and not self.in_work:  # old rows can wait, records can't
+                for partition in list(self.runner.owned):
+                    await self._begin(partition, self.runner.sweep, partition, self.epoch)
 
         @app.on_partitions_revoked.connect
         async def abandon(*_: Any, **__: Any) -> None:
@@ -99,24 +107,26 @@ class StageApp:
         """Run where it may block."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, function, *args)
 
-    async def _begin(self, fetched: Fetched) -> None:
-        """Take one fetch from the agent's stream; two are in work at a time, of one partition only one, in order.
+    async def _begin(self, partition: int, function: Callable[..., Any], *args: Any) -> None:
+        """Start work on a partition; two are in work at a time, of one partition only one, in order.
 
-        Faust acknowledges it when this returns; that means nothing here, since only the markers say what was processed.
+        Faust acknowledges a fetch when this returns; that means nothing here, since only the markers say what was processed.
         """
         await self._places.acquire()
-        work = asyncio.ensure_future(self._process(fetched))
+        work = asyncio.ensure_future(self._in_turn(partition, function, *args))
         self.in_work[work] = time.monotonic()
         self.idle.clear()
         work.add_done_callback(self._end)
 
-    async def _process(self, fetched: Fetched) -> int:
-        async with self._turns[fetched.partition]:
-            decided: int = await self.in_thread(self.runner.process, fetched)
-        self.faust.consumer.done(fetched)
-        return decided
+    async def _in_turn(self, partition: int, function: Callable[..., Any], *args: Any) -> None:
+        async with self._turns[partition]:
+            await self.in_thread(function, *args)
 
-    def _end(self, work: asyncio.Future[int]) -> None:
+    def _process(self, fetched: Fetched) -> None:
+        self.runner.process(fetched)
+        self.faust.loop.call_soon_threadsafe(self.faust.consumer.done, fetched)
+
+    def _end(self, work: asyncio.Future[None]) -> None:
         """Whatever went wrong is fatal *here*: left to Faust, it would be logged and passed over."""
         del self.in_work[work]
         self._places.release()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from confluent_kafka import KafkaException, Producer
@@ -52,7 +53,34 @@ class Checkpoint:
         local, rows = _changes(decided)
         last = batch.records[-1].offset
         marker = Marker({**store.marker.applied, batch.source: last}, store.marker.sequence + 1)
+        event = self._event(batch, redelivered, decided, marker)
+        what = f"batch {batch.source} {batch.records[0].offset}..{last}"
+        store.write(local, marker, self.topic_id, self._transact(what, decided.outputs, rows, marker, event))
+
+    def forget(self, store: Store, keys: list[bytes]) -> None:
+        """Delete rows, here and in the changelog. Raises Fatal. No batch: nothing was decided, and no decision will ask for them."""
+        local = new_batch()
+        for key in keys:
+            local.delete(key)
+        tombstones = [{"key": key, "value": None} for key in keys]
+        store.write(
+            local,
+            store.marker,
+            self.topic_id,
+            self._transact(f"{len(keys)} deletions", {}, tombstones, store.marker, None),
+        )
+
+    def _transact(
+        self,
+        what: str,
+        outputs: Mapping[str, list[dict[str, Any]]],
+        rows: list[dict[str, Any]],
+        marker: Marker,
+        event: dict[str, Any] | None,
+    ) -> int:
+        """All of it, or nothing; the changelog's offset behind it."""
         written: list[int] = []
+        changelog = self.stage.agent.changelog
 
         def marker_delivered(error: Any, message: Any) -> None:
             if error is None:
@@ -60,30 +88,24 @@ class Checkpoint:
 
         try:
             self.producer.begin_transaction()
-            for alias, messages in decided.outputs.items():
+            for alias, messages in outputs.items():
                 self._send(alias, messages)
-            changelog = self.stage.agent.changelog
             self._produce_batch(changelog, rows, self.partition)
             self.producer.produce(
                 changelog, marker.pack(), MARKER, partition=self.partition, on_delivery=marker_delivered
             )
-            self.producer.produce(
-                self.batches,
-                self.encode_batch(self._event(batch, redelivered, decided, marker)),
-                self.stage.agent.name.encode(),
-                partition=0,
-            )
+            if event is not None:
+                self.producer.produce(
+                    self.batches, self.encode_batch(event), self.stage.agent.name.encode(), partition=0
+                )
             self.producer.commit_transaction()
             self.producer.poll(0)
         except (KafkaException, BufferError) as error:
             reason = error.args[0].str() if isinstance(error, KafkaException) else "the output queue is full"
-            raise Fatal(
-                f"{self.stage.agent.group}-{self.partition}: batch {batch.source} "
-                f"{batch.records[0].offset}..{last} not committed: {reason}"
-            ) from error
+            raise Fatal(f"{self.stage.agent.group}-{self.partition}: {what} not committed: {reason}") from error
         if not written:
             raise Fatal(f"{changelog}/{self.partition}: the marker's offset was not reported")
-        store.write(local, marker, self.topic_id, written[0] + 1)
+        return written[0] + 1
 
     def _send(self, alias: str, messages: list[dict[str, Any]]) -> None:
         topic = self.topics[alias]

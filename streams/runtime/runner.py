@@ -25,6 +25,9 @@ from streams.topology import Topology
 
 log = logging.getLogger("icn.stage")
 
+HORIZONS_KEPT = 2
+SWEPT_AT_ONCE = 2_000
+
 Source = tuple[str, int]  # (topic alias, partition)
 
 
@@ -45,6 +48,8 @@ class Owned:
 
     store: Store
     checkpoint: Checkpoint
+    event_ms: int = 0  # the latest event time decided on
+    swept_ms: int = 0  # the event time up to which all rows were looked through
 
 
 class Runner:
@@ -166,4 +171,22 @@ class Runner:
         batch = Batch(fetched.source, fetched.partition, records)
         decided = self.stage.decide(owned.store, batch)
         owned.checkpoint.commit(owned.store, batch, len(fetched.records) - len(records), decided)
+        owned.event_ms = max(owned.event_ms, decided.event_ms)
         return len(records)
+
+    def sweep(self, partition: int, epoch: int) -> int:
+        """Look at the next rows of an owned partition and delete the old ones; returns how many. Raises Fatal.
+
+        No decision reads a row whose horizon is over. It is kept for one more: retention, too, is one horizon, so no input that could
+        still come is from before that, however late it is.
+        """
+        owned = self.owned.get(partition)
+        if owned is None or epoch != self.epoch or owned.event_ms <= owned.swept_ms:
+            return 0
+        before_ms = owned.event_ms - HORIZONS_KEPT * self.topology.horizon_ms
+        keys, all_seen = owned.store.old_keys(self.stage.tables, before_ms, SWEPT_AT_ONCE)
+        if all_seen:
+            owned.swept_ms = owned.event_ms
+        if keys:
+            owned.checkpoint.forget(owned.store, keys)
+        return len(keys)

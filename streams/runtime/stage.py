@@ -39,6 +39,9 @@ class Table(Generic[Row]):
     prefix: bytes  # one byte, unique within the stage; 0x00 is the runtime's
     pack: Callable[[Row], bytes]
     unpack: Callable[[bytes], Row]
+    since_ms: Callable[[bytes], int] | None = (
+        None  # from a row's bytes: when its horizon began; None: rows are kept for ever
+    )
 
 
 class Rows(Protocol):
@@ -62,6 +65,7 @@ class Decided:
     rows: dict[Table[Any], dict[bytes, Any]] = field(default_factory=dict)
     outputs: dict[str, list[Message]] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
+    event_ms: int = 0  # the latest event time in the batch; what moves the horizon past old rows
 
     def count(self, outcome: str, number: int = 1) -> None:
         """Add to an outcome's count; the counts of a batch are on `batches`."""

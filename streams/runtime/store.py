@@ -63,12 +63,32 @@ class Store:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.db = Rdict(str(path), options=_options(), access_type=AccessType.read_write())
         self.marker = Marker.unpack(self.db.get(MARKER))
+        self._swept_to = b""
 
     def get_many(self, table: Table[Row], keys: Sequence[bytes]) -> list[Row | None]:
         """One row a key, in order; None where there is none."""
         prefix, unpack = table.prefix, table.unpack
         found = self.db.get([prefix + key for key in keys]) if keys else ()
         return [None if value is None else unpack(value) for value in found]
+
+    def old_keys(self, tables: Sequence[Table[Any]], before_ms: int, look_at: int) -> tuple[list[bytes], bool]:
+        """Prefixed keys of rows whose horizon began before this event time, among the next `look_at` rows; and whether these were the
+        last ones. Then it starts again."""
+        since = {table.prefix[0]: table.since_ms for table in tables if table.since_ms is not None}
+        found: list[bytes] = []
+        rows = self.db.iter()
+        rows.seek(self._swept_to)
+        for _ in range(look_at):
+            if not rows.valid():
+                self._swept_to = b""
+                return found, True
+            key = rows.key()
+            since_ms = since.get(key[0])
+            if since_ms is not None and since_ms(rows.value()) < before_ms:
+                found.append(key)
+            rows.next()
+            self._swept_to = key + b"\0"
+        return found, False
 
     def write(self, batch: WriteBatch, marker: Marker, topic_id: str, next_offset: int) -> None:
         """Rows, marker and place in the changelog, in one atomic write."""

@@ -22,4 +22,8 @@ def _unpack(data: bytes) -> Canonical:
     return Canonical(data[_SIZE:], *_LAYOUT.unpack_from(data))
 
 
-CANONICALS: Table[Canonical] = Table("canonicals", b"\x01", _pack, _unpack)
+def _since_ms(data: bytes) -> int:
+    return int(_LAYOUT.unpack_from(data)[2])
+
+
+CANONICALS: Table[Canonical] = Table("canonicals", b"\x01", _pack, _unpack, _since_ms)

@@ -23,4 +23,8 @@ def _unpack(data: bytes) -> Content:
     return Content(data[_SIZE + length :], data[_SIZE : _SIZE + length], first_seen_ms, source)
 
 
-CONTENTS: Table[Content] = Table("contents", b"\x02", _pack, _unpack)
+def _since_ms(data: bytes) -> int:
+    return int(_LAYOUT.unpack_from(data)[0])
+
+
+CONTENTS: Table[Content] = Table("contents", b"\x02", _pack, _unpack, _since_ms)

@@ -26,4 +26,8 @@ def key(node_id: str, artifact_id: str) -> bytes:
     return node_id.encode() + b"\x00" + artifact_id.encode()
 
 
-IDS: Table[Known] = Table("ids", b"\x02", lambda row: _LAYOUT.pack(*row), lambda data: Known(*_LAYOUT.unpack(data)))
+def _unpack(data: bytes) -> Known:
+    return Known(*_LAYOUT.unpack(data))
+
+
+IDS: Table[Known] = Table("ids", b"\x02", lambda row: _LAYOUT.pack(*row), _unpack, lambda data: _unpack(data).raw_ms)

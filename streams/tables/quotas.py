@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import struct
 
-from streams.domain.quota import Used
+from streams.domain.quota import HOUR_MS, Used
 from streams.runtime.stage import Table
 
 _LAYOUT = struct.Struct(">qqq")
@@ -20,4 +20,10 @@ def key(node_id: str) -> bytes:
     return b"n" + node_id.encode()
 
 
-QUOTAS: Table[Used] = Table("quotas", b"\x03", lambda row: _LAYOUT.pack(*row), lambda data: Used(*_LAYOUT.unpack(data)))
+def _unpack(data: bytes) -> Used:
+    return Used(*_LAYOUT.unpack(data))
+
+
+QUOTAS: Table[Used] = Table(
+    "quotas", b"\x03", lambda row: _LAYOUT.pack(*row), _unpack, lambda data: _unpack(data).hour * HOUR_MS
+)

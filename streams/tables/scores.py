@@ -45,4 +45,4 @@ def _unpack(data: bytes) -> Scored:
     return Scored._make((*fields[:-1], data[_SIZE : _SIZE + length].decode(), data[_SIZE + length :].decode()))
 
 
-SCORES: Table[Scored] = Table("scores", b"\x01", _pack, _unpack)
+SCORES: Table[Scored] = Table("scores", b"\x01", _pack, _unpack, lambda data: _unpack(data).raw_ms)

@@ -8,9 +8,10 @@ import pytest
 
 from streams.broker.admin import Admin
 from streams.errors import ContractError
+from streams.runtime.store import MARKER
 from tests.support.chain import add_nodes, check_replay, node, settled
-from tests.support.fold import events
-from tests.support.network import Network, network
+from tests.support.fold import events, read_all
+from tests.support.network import Network, network, wait_until
 
 
 def test_time_is_compressed_only_in_a_simulated_deployment(brokers: str, tmp_path: Path) -> None:
@@ -30,6 +31,36 @@ def test_time_is_compressed_only_in_a_simulated_deployment(brokers: str, tmp_pat
         decays = sorted((e["raw_ms"], e["decay"]) for e in events(net.settings, net.topic("priorities")))
         assert [decay for _, decay in decays] == [1.0, 0.25, 1.0]
         check_replay(net)
+
+
+def test_rows_are_deleted_when_their_horizon_is_over_twice(brokers: str, tmp_path: Path) -> None:
+    """Day 1, then day 362: nothing that still comes can ask for what was seen on day 1. In the tables, and in the changelogs."""
+    day_ms = 86_400_000
+    with network(brokers, tmp_path, simulated=True) as net:
+        add_nodes(net, "n1")
+        net.worker()
+        with node(net, "n1") as n1:
+            for number in range(30):
+                n1.submit(f"old {number}", artifact_id=f"old-{number}", collected_at=day_ms)
+            for number in range(60):  # so many that each of the four partitions gets one: its event time is its own
+                n1.submit(f"new {number}", artifact_id=f"new-{number}", collected_at=362 * day_ms)
+
+            def rows() -> dict[str, int]:
+                return {stage: len(live_rows(net, stage)) for stage in net.topology.agents}
+
+            # s1: the node, the new ids, two quotas; s2: two tables
+            wait_until(lambda: rows() == {"s1_intake": 63, "s2_dedup": 120, "s4_priority": 60}, 30, "old rows deleted")
+            assert n1.submit("old 3", artifact_id="old-3", collected_at=362 * day_ms).result(60).outcome == "unique"
+        settled(net)
+        check_replay(net)
+
+
+def live_rows(net: Network, stage: str) -> dict[bytes, bytes]:
+    """What a changelog comes to, without the marker."""
+    rows = {
+        m.key(): m.value() for m in read_all(net.settings, net.topology.agent(stage).changelog) if m.key() != MARKER
+    }
+    return {key: value for key, value in rows.items() if value is not None}
 
 
 def test_a_deployment_can_not_be_made_simulated_afterwards(net: Network) -> None:

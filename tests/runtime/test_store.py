@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from streams.runtime.stage import Table
 from streams.runtime.store import Marker, Store, new_batch, open_store
 
 BATCHES, ROWS = 400, 1000
@@ -36,6 +37,24 @@ def test_a_killed_store_is_as_it_was_a_little_earlier(tmp_path: Path) -> None:
     for number in range(BATCHES):
         found = store.db.get([b"\x01%d-%d" % (number, row) for row in range(ROWS)])
         assert all((row is not None) == (number <= last) for row in found), f"batch {number} of {last}"
+
+
+def test_old_rows_are_found_a_few_at_a_time_and_rows_of_other_tables_are_not(tmp_path: Path) -> None:
+    """Ten rows of a table with a horizon, whose values are their times; two of one without."""
+    aging = Table("aging", b"\x01", str.encode, bytes.decode, since_ms=int)
+    lasting = Table("lasting", b"\x02", str.encode, bytes.decode)
+    store = Store(tmp_path / "store")
+    batch = new_batch()
+    for ms in range(10):
+        batch.put(b"\x01key %d" % ms, b"%d" % ms)
+    for ms in range(2):
+        batch.put(b"\x02key %d" % ms, b"%d" % ms)
+    store.write(batch, Marker({}, 0), "topic", 3)
+
+    looks = [store.old_keys([aging, lasting], before_ms=6, look_at=4) for _ in range(4)]
+
+    assert [all_seen for _, all_seen in looks] == [False, False, False, True], "fourteen rows with marker and place"
+    assert [key for keys, _ in looks for key in keys] == [b"\x01key %d" % ms for ms in range(6)]
 
 
 def test_a_closed_store_has_everything(tmp_path: Path) -> None:
