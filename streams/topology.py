@@ -42,7 +42,9 @@ class Topic:
             "message.timestamp.type": "CreateTime" if self.clock and simulated else "LogAppendTime",
         }
         if self.cleanup == "delete":
-            config["retention.ms"] = "-1" if self.forever else str(retention_ms)
+            # where the producer says the time, it may be any: the broker would take a record of the past for an old one
+            lasting = self.forever or (self.clock and simulated)
+            config["retention.ms"] = "-1" if lasting else str(retention_ms)
         return config
 
 
@@ -130,20 +132,19 @@ def parse(raw: Any, source: str = "topology.yaml") -> Topology:
     topics: dict[str, Topic] = {}
     for alias, spec in raw["topics"].items():
         try:
+            given = dict(spec)
             topic = Topic(
                 alias,
                 f"{deployment}.{alias}",
-                spec["key"],
-                spec["value"],
-                int(spec["partitions"]),
-                spec.get("cleanup", "delete"),
-                spec.get("clock", False),
-                spec.get("headers", False),
-                spec.get("dlq", False),
+                given.pop("key"),
+                given.pop("value"),
+                int(given.pop("partitions")),
+                **given,
             )
         except (KeyError, TypeError, ValueError) as error:
             raise TopologyError(
-                f"{source}: topics.{alias}: {error!r} is missing or wrong", "write {key: …, value: …, partitions: …}"
+                f"{source}: topics.{alias}: {error} is missing or wrong",
+                "write {key: …, value: …, partitions: …}, and of cleanup, clock, headers, dlq, forever what it needs",
             ) from error
         topics[alias] = topic
         if topic.dlq:

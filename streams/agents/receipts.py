@@ -30,8 +30,9 @@ def outcome(
     detail: str | None = None,
     canonical_id: bytes | None = None,
     version: int = 0,
+    read: tuple[bytes, int, int] | None = None,
 ) -> bytes:
-    """One element of `outcomes`, in Avro. Ids are UTF-8."""
+    """One element of `outcomes`, in Avro. Ids are UTF-8; read: content hash, raw offset, raw time in ms."""
     return b"".join(
         (
             avro_bytes(artifact_id),
@@ -42,6 +43,7 @@ def outcome(
             _NULL + _NULL
             if canonical_id is None
             else b"".join((_SOME, avro_bytes(canonical_id), _SOME, zigzag(version))),
+            _NULL if read is None else b"".join((_SOME, avro_bytes(read[0]), zigzag(read[1]), zigzag(read[2]))),
         )
     )
 
@@ -65,7 +67,7 @@ class Receipts:
         """The same for s2's word, one per artifact of the network, so written in one go; the last three are in Avro already."""
         if (of_node := self.outcomes.get(node_id)) is None:
             of_node = self.outcomes[node_id] = []
-        of_node.append(b"%b%b%b\0\0\2%b\2%b" % (avro_bytes(artifact_id), KINDS[kind], offset, first_id, version))
+        of_node.append(b"%b%b%b\0\0\2%b\2%b\0" % (avro_bytes(artifact_id), KINDS[kind], offset, first_id, version))
 
     def send(self, decided: Decided, about: Mapping[bytes, Mapping[str, Any]] | None = None) -> None:
         """Append the events. `about`: node -> fields of the receipt beside the outcomes."""

@@ -197,13 +197,15 @@ class _Intake:
         if known is not None and record.timestamp - known.raw_ms <= self.horizon_ms:
             if known.content_hash == candidate.hashes.content:
                 self.decided.count("resent")
-                self._tell(candidate, artifact_id, "resent", None, f"admitted before, as offset {known.raw_offset}")
+                detail = f"admitted before, as offset {known.raw_offset}"
+                self._tell(candidate, artifact_id, "resent", None, detail, known)
             else:
                 self._refuse(
                     candidate,
                     artifact_id,
                     "id_reused",
                     f"this artifact_id was admitted at offset {known.raw_offset} with other content; a new artifact needs a new id",
+                    known,
                 )
             return
         node, everyone = self._counter(quota_key(node_id), record), self._counter(EVERYONE, record)
@@ -254,12 +256,22 @@ class _Intake:
         self.used[key] = used
         self.changed.add(key)
 
-    def _refuse(self, candidate: Candidate, artifact_id: str, reason: str, detail: str) -> None:
+    def _refuse(
+        self, candidate: Candidate, artifact_id: str, reason: str, detail: str, known: Known | None = None
+    ) -> None:
         self.decided.count("rejected")
         self.decided.count(f"rejected:{reason}")
-        self._tell(candidate, artifact_id, "rejected", reason, detail)
+        self._tell(candidate, artifact_id, "rejected", reason, detail, known)
 
-    def _tell(self, candidate: Candidate, artifact_id: str, kind: str, reason: str | None, detail: str | None) -> None:
+    def _tell(
+        self,
+        candidate: Candidate,
+        artifact_id: str,
+        kind: str,
+        reason: str | None,
+        detail: str | None,
+        known: Known | None = None,
+    ) -> None:
         node_id = candidate.node_id
         self.last_ms[node_id] = candidate.record.timestamp
         if kind in ("rejected", "dead_lettered"):
@@ -267,7 +279,8 @@ class _Intake:
             used = self._counter(key, candidate.record)
             self._use(key, used._replace(refused=used.refused + 1))
         self.receipts.add(
-            node_id.encode(), outcome(artifact_id.encode(), kind, candidate.record.offset, reason, detail)
+            node_id.encode(),
+            outcome(artifact_id.encode(), kind, candidate.record.offset, reason, detail, read=known),
         )
 
     def _limit_words(self, node: Used, wait: int) -> str:

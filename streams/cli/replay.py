@@ -75,6 +75,12 @@ def replay(verify: bool, stages: tuple[str, ...], from_ms: int | None, to_ms: in
         [(r.stage, r.batches, r.decided, r.compared, sum(f.judged for f in r.findings)) for r in results],
         right=(1, 2, 3, 4),
     )
+    for result in results:
+        if result.left_out:
+            click.echo(
+                f"{result.stage}: {result.left_out} batches are pruned by retention and not judged; "
+                f"{result.seeded} of their rows were taken from the decisions that read them"
+            )
     for finding in found[:SHOWN_MAX]:
         click.echo(f"{finding.kind} {finding.where}\n  {finding.detail}")
     if len(found) > SHOWN_MAX:

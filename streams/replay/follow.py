@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -55,23 +55,31 @@ def read_history(topology: Topology, settings: Settings) -> History:
 
 
 class Gap(Exception):
-    """What a batch says it read is not what the topic holds. `pruned`: retention took it."""
-
-    def __init__(self, message: str, pruned: bool = False) -> None:
-        super().__init__(message)
-        self.pruned = pruned
+    """What a batch says it read is not what the topic holds."""
 
 
 class Sources:
     """The sources of one (stage, partition), read once, in step with its batches."""
 
     def __init__(
-        self, topology: Topology, settings: Settings, agent: Agent, partition: int, ends: dict[str, int]
+        self,
+        topology: Topology,
+        settings: Settings,
+        agent: Agent,
+        partition: int,
+        starts: Mapping[str, int],
+        ends: Mapping[str, int],
     ) -> None:
         self.partition = partition
         self.names = {alias: topology.topics[alias].name for alias in agent.reads}
         self._readers: dict[str, Iterator[Any]] = {
-            alias: fold(settings, name, partition, until={partition: ends.get(alias, -1) + 1})
+            alias: fold(
+                settings,
+                name,
+                partition,
+                start={partition: starts.get(alias, 0)},
+                until={partition: ends.get(alias, -1) + 1},
+            )
             for alias, name in self.names.items()
         }
         self._held: dict[str, Any] = {}
@@ -81,7 +89,8 @@ class Sources:
         alias, records = event["topic"], []
         reader = self._readers[alias]
         while True:
-            message = self._held.pop(alias, None) or next(reader, None)
+            # not `or`: a message without a value is falsy
+            message = self._held.pop(alias) if alias in self._held else next(reader, None)
             if message is None:
                 break
             if message.offset() > event["last_offset"]:
@@ -93,10 +102,7 @@ class Sources:
             records.append(as_record(message))
         if len(records) != event["records"]:
             where = f"{self.names[alias]}/{self.partition}/{event['first_offset']}..{event['last_offset']}"
-            raise Gap(
-                f"{where} holds {len(records)} records, {event['records']} were decided",
-                pruned=len(records) < event["records"],
-            )
+            raise Gap(f"{where} holds {len(records)} records, {event['records']} were decided")
         return Batch(alias, self.partition, records)
 
 

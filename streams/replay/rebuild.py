@@ -10,6 +10,7 @@ from confluent_kafka.admin import AdminClient
 
 from streams.broker.admin import Admin
 from streams.errors import BrokerError, IcnError
+from streams.replay.beginning import find_beginning
 from streams.replay.follow import Gap, History, Sources, read_history
 from streams.runtime.rules import rule_version
 from streams.runtime.stage import MemoryRows
@@ -81,16 +82,19 @@ def _fold(
     topology: Topology, settings: Settings, agent: Agent, history: History, partition: int, say: Callable[[str], None]
 ) -> tuple[MemoryRows, Marker]:
     stage, _ = load_stage(agent.name, topology, settings)
-    steps = history.of(agent)[partition]
-    if steps[0].event["sequence"] > 0:
+    begin = find_beginning(topology, settings, agent, partition, history.of(agent)[partition])
+    steps = begin.steps
+    if not steps:
         raise IcnError(
-            f"{agent.name}/{partition}: batches before sequence {steps[0].event['sequence']} are gone",
+            f"{agent.name}/{partition}: all {begin.left_out} batches are gone, in part at least",
             "its tables can't be rebuilt from topics; restore them from the changelog: remove the worker's folder",
         )
     if steps[-1].event["rule"] != rule_version(topology):
         say(f"{agent.name}/{partition}: decided under another rule version; the rows will be as this one decides")
-    rows, marker = MemoryRows(), Marker()
-    sources = Sources(topology, settings, agent, partition, steps[-1].event["applied"])
+    rows, marker = MemoryRows(begin.seeds), Marker()
+    for batch in begin.before:
+        rows.apply(stage.decide(rows, batch).rows)
+    sources = Sources(topology, settings, agent, partition, begin.starts, steps[-1].event["applied"])
     say(f"{agent.name}/{partition}: folding {len(steps)} batches")
     for step in steps:
         try:
@@ -99,4 +103,9 @@ def _fold(
             raise IcnError(f"{agent.name}/{partition}: {gap}", "its tables can't be rebuilt from topics") from gap
         rows.apply(decided.rows)
         marker = Marker(step.event["applied"], step.event["sequence"])
+    if begin.left_out:
+        say(
+            f"{agent.name}/{partition}: {begin.left_out} batches are pruned; {rows.seeded} of their rows came from the decisions "
+            "that read them, others are forgotten"
+        )
     return rows, marker

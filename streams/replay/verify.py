@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from streams.broker.topics import fold
 from streams.codec import Undecodable, decode_any, jsonable
-from streams.replay.follow import Gap, History, Sources, Step
+from streams.replay.beginning import Beginning, find_beginning
+from streams.replay.follow import Gap, History, Sources
 from streams.runtime.stage import MemoryRows, Stage
 from streams.settings import Settings
 from streams.topology import Topology
@@ -40,6 +41,8 @@ class Result:
 
     stage: str
     batches: int = 0
+    left_out: int = 0  # batches before those: retention took their inputs or outputs
+    seeded: int = 0  # rows of theirs that were taken from the decision that read them first
     decided: int = 0  # input records recomputed
     compared: int = 0  # output records compared
     findings: list[Finding] = field(default_factory=list)
@@ -63,12 +66,14 @@ def verify(
     result = Result(stage.agent.name)
     expected: dict[tuple[str, Identity], bytes] = {}
     ignored: set[tuple[str, Identity]] = set()
+    begins: dict[int, Beginning] = {}
     for partition, steps in sorted(history.of(stage.agent).items()):
         progress(f"{stage.agent.name}/{partition}: {len(steps)} batches")
-        _recompute(topology, settings, stage, rule, partition, steps, (from_ms, to_ms), result, expected, ignored)
+        begins[partition] = begin = find_beginning(topology, settings, stage.agent, partition, steps)
+        _recompute(topology, settings, stage, rule, partition, begin, (from_ms, to_ms), result, expected, ignored)
     last = {partition: steps[-1].event["sequence"] for partition, steps in history.of(stage.agent).items()}
     if not any(not finding.judged for finding in result.findings):
-        _compare(topology, settings, stage, history, last, expected, ignored, result, progress)
+        _compare(topology, settings, stage, history, last, begins, expected, ignored, result, progress)
     result.findings.sort(key=lambda finding: (not finding.judged, _place(finding.where)))
     return result
 
@@ -85,25 +90,22 @@ def _recompute(
     stage: Stage,
     rule: bytes,
     partition: int,
-    steps: Sequence[Step],
+    begin: Beginning,
     window: tuple[int | None, int | None],
     result: Result,
     expected: dict[tuple[str, Identity], bytes],
     ignored: set[tuple[str, Identity]],
 ) -> None:
-    rows = MemoryRows()
-    sources = Sources(topology, settings, stage.agent, partition, steps[-1].event["applied"])
-    if steps[0].event["sequence"] > 0:
-        result.findings.append(
-            Finding(
-                "PRUNED",
-                steps[0].at,
-                f"batches before sequence {steps[0].event['sequence']} are gone: "
-                "the rows they left can't be recomputed",
-            )
-        )
+    result.left_out += begin.left_out
+    if not begin.steps:
+        where = f"{stage.agent.name}/{partition}"
+        result.findings.append(Finding("PRUNED", where, f"all {begin.left_out} batches are gone, in part at least"))
         return
-    for number, step in enumerate(steps):
+    rows = MemoryRows(begin.seeds)
+    for batch in begin.before:
+        rows.apply(stage.decide(rows, batch).rows)
+    sources = Sources(topology, settings, stage.agent, partition, begin.starts, begin.steps[-1].event["applied"])
+    for number, step in enumerate(begin.steps, begin.left_out):
         event = step.event
         if event["sequence"] != number:
             result.findings.append(
@@ -123,7 +125,7 @@ def _recompute(
         try:
             batch = sources.batch(event)
         except Gap as gap:
-            result.findings.append(Finding("PRUNED" if gap.pruned else "SKIPPED", str(gap).split(" ")[0], str(gap)))
+            result.findings.append(Finding("SKIPPED", str(gap).split(" ")[0], str(gap)))
             return
         decided = stage.decide(rows, batch)
         rows.apply(decided.rows)
@@ -141,6 +143,7 @@ def _recompute(
                     expected[key] = _digest(message["key"], message["value"], message.get("headers", ()))
                 else:
                     ignored.add(key)
+    result.seeded += rows.seeded
 
 
 def _compare(
@@ -149,6 +152,7 @@ def _compare(
     stage: Stage,
     history: History,
     last: dict[int, int],
+    begins: Mapping[int, Beginning],
     expected: dict[tuple[str, Identity], bytes],
     ignored: set[tuple[str, Identity]],
     result: Result,
@@ -172,6 +176,9 @@ def _compare(
                 continue
             if made_by.offset > ends.get(made_by.partition, {}).get(made_by.source, -1):
                 continue  # decided after we froze the end
+            begin = begins.get(made_by.partition)
+            if begin is not None and made_by.offset < begin.starts.get(made_by.source, 0):
+                continue  # decided before what can be judged
             key = (alias, identity)
             if key in seen:
                 result.findings.append(Finding("DOUBLED", where, "an output with this origin was there before"))

@@ -101,13 +101,20 @@ class Stage:
 
 
 class MemoryRows:
-    """Rows in a dict: for replay, and for tests of a stage without a store."""
+    """Rows in a dict: for replay, and for tests of a stage without a store. `seeded` counts the seeds that were asked for."""
 
-    def __init__(self) -> None:
+    def __init__(self, seeds: Mapping[tuple[str, bytes], bytes] | None = None) -> None:
         self.data: dict[tuple[str, bytes], bytes] = {}
+        self.seeded = 0
+        self._seeds = dict(seeds or {})
 
     def get_many(self, table: Table[Row], keys: Sequence[bytes]) -> list[Row | None]:
         """As Rows."""
+        if self._seeds:
+            for key in keys:
+                if (seed := self._seeds.pop((table.name, key), None)) is not None:
+                    self.data[table.name, key] = seed
+                    self.seeded += 1
         found = (self.data.get((table.name, key)) for key in keys)
         return [None if value is None else table.unpack(value) for value in found]
 

@@ -109,9 +109,9 @@ def test_outcomes_written_by_hand_are_what_avro_writes() -> None:
     decoded = codec.decoder("receipt")(head[:-1] + zigzag(3) + b"".join(elements) + b"\0")["outcomes"]
 
     assert [tuple(o.values()) for o in decoded] == [
-        ("a-1", "admitted", 5, None, None, None, None),
-        ("a-2", "rejected", 70_000, "quota_exceeded", "late", None, None),
-        ("a-3", "upgraded", 1 << 40, None, None, "a-0", 300),
+        ("a-1", "admitted", 5, None, None, None, None, None),
+        ("a-2", "rejected", 70_000, "quota_exceeded", "late", None, None, None),
+        ("a-3", "upgraded", 1 << 40, None, None, "a-0", 300, None),
     ]
 
 

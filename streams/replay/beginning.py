@@ -1,0 +1,205 @@
+"""Where judging begins when retention has taken the beginning, and the rows that were there then.
+
+A decision carries the row that it read. What the first decision that is left says of a row whose origin is gone is taken on trust, once;
+everything after it is recomputed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from confluent_kafka import Consumer
+
+from streams.broker.topics import ends, fold
+from streams.codec import decoder
+from streams.domain.dedup import Canonical, Content
+from streams.domain.quota import HOUR_MS
+from streams.replay.follow import Step, as_record
+from streams.runtime.stage import Batch, Table
+from streams.settings import Settings
+from streams.tables.canonicals import CANONICALS
+from streams.tables.contents import CONTENTS
+from streams.tables.ids import IDS, Known
+from streams.tables.ids import key as id_key
+from streams.topology import Agent, Topology
+
+Seeds = dict[tuple[str, bytes], bytes]  # as MemoryRows keeps them: (table, key) -> packed row
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """Of one (stage, partition). `steps`: what can be judged; none: nothing can. `left_out`: how many come before them."""
+
+    steps: Sequence[Step]
+    left_out: int = 0
+    before: Sequence[Batch] = ()  # of sources kept for ever: what was read of them before the first step
+    seeds: Mapping[tuple[str, bytes], bytes] = field(default_factory=dict)
+
+    @property
+    def starts(self) -> dict[str, int]:
+        """The first offset judged of each source that has been left out in part."""
+        starts: dict[str, int] = {}
+        for step in self.steps if self.left_out else ():
+            starts.setdefault(step.event["topic"], step.event["first_offset"])
+        return starts
+
+
+def find_beginning(
+    topology: Topology, settings: Settings, agent: Agent, partition: int, steps: Sequence[Step]
+) -> Beginning:
+    """All steps, where nothing is gone; else those from the first on that has all its inputs and outputs, and the rows before it."""
+    first = first_complete(topology, settings, agent, partition, steps)
+    if first == 0 and steps[0].event["sequence"] == 0:
+        return Beginning(steps)
+    if agent.name == "s1_intake":
+        first = _fresh_hour(topology, settings, partition, steps, first)
+    kept = steps[first:]
+    left_out = steps[0].event["sequence"] + first
+    if not kept:
+        return Beginning((), left_out)
+    beginning = Beginning(kept, left_out)
+    seeds = _SEEDS.get(agent.name, _no_seeds)(topology, settings, partition, beginning.starts)
+    return Beginning(kept, left_out, _read_before(topology, settings, agent, partition, kept[0]), seeds)
+
+
+def first_complete(
+    topology: Topology, settings: Settings, agent: Agent, partition: int, steps: Sequence[Step], *also: str
+) -> int:
+    """Index of the first step from which on nothing was pruned: not of its sources, its outputs, the batches, nor the topics `also`."""
+    lows = {alias: _first(settings, topology.topics[alias].name) for alias in agent.reads}
+    outputs = [
+        *agent.writes,
+        *(f"{alias}.dlq" for alias in agent.reads if topology.topics[alias].dlq),
+        "batches",
+        *also,
+    ]
+    cut_ms = max(_cut_ms(settings, topology.topics[alias].name) for alias in outputs)
+    first, before_ms = 0, 0
+    for index, step in enumerate(steps):
+        # a batch's outputs are written after the batch before it was recorded, so then they are behind the cut
+        whole = step.event["first_offset"] >= lows[step.event["topic"]].get(partition, 0) and before_ms >= cut_ms
+        first = first if whole else index + 1
+        before_ms = step.time_ms
+    return first
+
+
+def _first(settings: Settings, topic: str) -> dict[int, int]:
+    consumer = Consumer(settings.librdkafka_reader())
+    try:
+        return {partition: low for partition, (low, _) in ends(consumer, topic).items()}
+    finally:
+        consumer.close()
+
+
+def _cut_ms(settings: Settings, topic: str) -> int:
+    """Broker time from which on nothing was pruned; 0: nothing was."""
+    cut_ms = 0
+    for partition, low in _first(settings, topic).items():
+        if low:
+            first = next(fold(settings, topic, partition, until={partition: low + 1}), None)
+            cut_ms = max(cut_ms, first.timestamp()[1] if first else 0)
+    return cut_ms
+
+
+def _fresh_hour(topology: Topology, settings: Settings, partition: int, steps: Sequence[Step], first: int) -> int:
+    """Quotas start at zero with each hour, so s1 can be judged from the first batch that begins an hour."""
+    begins = {
+        step.event["first_offset"]: first + index
+        for index, step in enumerate(steps[first:])
+        if step.event["topic"] == "artifacts.raw"
+    }
+    hour = None
+    for message in fold(settings, topology.topic("artifacts.raw").name, partition):
+        earlier, hour = hour, message.timestamp()[1] // HOUR_MS
+        if earlier is not None and hour > earlier and message.offset() in begins:
+            return begins[message.offset()]
+    return len(steps)
+
+
+def _read_before(topology: Topology, settings: Settings, agent: Agent, partition: int, step: Step) -> list[Batch]:
+    batches = []
+    for alias in agent.reads:
+        if topology.topics[alias].forever:
+            own = step.event["topic"] == alias
+            end = step.event["first_offset"] if own else step.event["applied"].get(alias, -1) + 1
+            records = [
+                as_record(message)
+                for message in fold(settings, topology.topics[alias].name, partition, until={partition: end})
+            ]
+            if records:
+                batches.append(Batch(alias, partition, records))
+    return batches
+
+
+def _no_seeds(topology: Topology, settings: Settings, partition: int, starts: Mapping[str, int]) -> Seeds:
+    """s4 scores a decision from what the decision says."""
+    return {}
+
+
+def _seed(seeds: Seeds, table: Table[Any], key: bytes, row: Any) -> None:
+    seeds[table.name, key] = table.pack(row)
+
+
+def _seed_intake(topology: Topology, settings: Settings, partition: int, starts: Mapping[str, int]) -> Seeds:
+    """ids: from what was admitted before, and from what a receipt says was read."""
+    seeds: Seeds = {}
+    start = starts.get("artifacts.raw", 0)
+    for facts, key in _admitted(topology, settings):
+        if facts["raw_partition"] == partition and facts["raw_offset"] < start:
+            known = Known(key, facts["raw_offset"], facts["raw_ms"])
+            _seed(seeds, IDS, id_key(facts["node_id"], facts["artifact_id"]), known)
+    decode = decoder("receipt")
+    for message in fold(settings, topology.topic("receipts").name):
+        receipt = decode(message.value())
+        if receipt["topic"] == "artifacts.raw" and receipt["partition"] == partition:
+            for outcome in receipt["outcomes"]:
+                read, key = outcome["read"], id_key(receipt["node_id"], outcome["artifact_id"])
+                if read and outcome["offset"] >= start > read["raw_offset"] and (IDS.name, key) not in seeds:
+                    _seed(seeds, IDS, key, Known(read["content_hash"], read["raw_offset"], read["raw_ms"]))
+    return seeds
+
+
+def _admitted(topology: Topology, settings: Settings) -> Iterator[tuple[dict[str, Any], bytes]]:
+    decode = decoder("admitted")
+    for message in fold(settings, topology.topic("artifacts.admitted").name):
+        yield decode(message.value())["facts"], message.key()
+
+
+def _seed_dedup(topology: Topology, settings: Settings, partition: int, starts: Mapping[str, int]) -> Seeds:
+    """canonicals and contents: from the first decision that read the row, unless it found none."""
+    seeds: Seeds = {}
+    asked: set[tuple[str, bytes]] = set()
+    decode, start = decoder("decided"), starts.get("artifacts.admitted", 0)
+    name = topology.topic("artifacts.decided").name
+    for message in fold(settings, name):
+        event = decode(message.value())
+        if event["input_partition"] != partition or event["input_offset"] < start:
+            continue
+        hash_, key, read, first = event["facts"]["dedup_hash"], message.key(), event["read"], event["corroborates"]
+        if (CANONICALS.name, hash_) not in asked:
+            asked.add((CANONICALS.name, hash_))
+            if read is not None:
+                row = Canonical(
+                    event["canonical_id"].encode(),
+                    read["version"],
+                    read["best_confidence"],
+                    read["first_seen_ms"],
+                    read["sightings"],
+                )
+                _seed(seeds, CANONICALS, hash_, row)
+        if event["decision"] == "UNIQUE" and (CONTENTS.name, key) not in asked:
+            asked.add((CONTENTS.name, key))
+            if first is not None:
+                content = Content(
+                    first["artifact_id"].encode(),
+                    first["node_id"].encode(),
+                    first["first_seen_ms"],
+                    first["source_digest"],
+                )
+                _seed(seeds, CONTENTS, key, content)
+    return seeds
+
+
+_SEEDS = {"s1_intake": _seed_intake, "s2_dedup": _seed_dedup}

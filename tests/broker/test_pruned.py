@@ -1,0 +1,123 @@
+"""Retention has taken the beginning: what is left is judged, what is gone is said to be gone, and never to be wrong."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from streams.broker.topics import ends
+from streams.codec import decoder, encoder
+from tests.support.chain import add_nodes, check_balance, check_replay, node, settled
+from tests.support.fold import read_all
+from tests.support.network import Network, network
+
+HOUR_MS = 3_600_000
+PRUNED = ("artifacts.raw", "artifacts.admitted", "artifacts.decided", "receipts", "priorities", "batches")
+
+
+def a_round(net: Network, hour: int) -> None:
+    """Both nodes say forty texts of which the first ten are always the same; one id is sent again, one is used again."""
+    with node(net, "n1") as n1, node(net, "n2") as n2:
+        for one in (n1, n2):
+            for number in range(40):
+                text = f"text {number}" if number < 10 else f"text {hour}-{number}"
+                one.submit(
+                    text,
+                    artifact_id=f"{hour}-{number}",
+                    collected_at=hour * HOUR_MS,
+                    source=f"{one.node_id}-{hour if number % 3 == 0 else ''}",
+                    confidence=number % 7 / 7 if hour == 1 else 0.5,
+                )
+            settled(net)  # so an hour is several batches
+        if hour > 1:
+            again = n1.submit("text 12", artifact_id="1-12", collected_at=hour * HOUR_MS).result(60)
+            assert again.reason == "id_reused", "its own id, other content"
+    settled(net)
+
+
+def end_of(net: Network, alias: str) -> dict[int, int]:
+    """The end of each partition."""
+    consumer = Consumer(net.settings.librdkafka_reader())
+    found = {partition: end for partition, (_, end) in ends(consumer, net.topic(alias)).items()}
+    consumer.close()
+    return found
+
+
+def prune(net: Network, marks: dict[str, dict[int, int]]) -> int:
+    """What retention does: cut topics at these offsets. Returns how many were cut."""
+    cuts = [
+        TopicPartition(net.topic(alias), partition, end)
+        for alias, partitions in marks.items()
+        for partition, end in partitions.items()
+    ]
+    admin = AdminClient(net.settings.librdkafka())
+    for future in admin.delete_records(cuts).values():
+        future.result(30)
+    return len(cuts)
+
+
+def test_what_is_left_of_a_pruned_network_is_judged(brokers: str, tmp_path: Path) -> None:
+    """The first of three hours is gone. Rows that it left are taken from the decisions that read them, and counted; a forgery is found."""
+    with network(brokers, tmp_path, simulated=True) as net:
+        add_nodes(net, "n1", "n2")
+        net.worker()
+        a_round(net, 1)
+        marks = {alias: end_of(net, alias) for alias in PRUNED}
+        # raw is read in hours, and hour 2 begins where something of hour 1 is left: as if its segment were kept a little longer
+        marks["artifacts.raw"] = {partition: end - 3 for partition, end in marks["artifacts.raw"].items()}
+        a_round(net, 2)
+        a_round(net, 3)
+        net.stop()
+        whole = check_replay(net)
+        cut = prune(net, marks)
+
+        left = check_replay(net)
+
+        by_stage = {stage["stage"]: stage for stage in left["stages"]}
+        assert all(stage["left_out"] and stage["compared"] and not stage["findings"] for stage in left["stages"])
+        assert by_stage["s1_intake"]["seeded"] == 1, "the id that was used again"
+        assert by_stage["s2_dedup"]["seeded"] >= 10, "the texts that came again"
+        compared = [sum(stage["compared"] for stage in found["stages"]) for found in (whole, left)]
+        assert 0 < compared[1] < compared[0]
+        sums = check_balance(net)
+        assert 81 <= sums.submitted < 3 * 80 + 2, "at least hour 3"
+        print(f"\n{cut} partitions cut; {compared[1]} outputs of {compared[0]} are left and identical")
+
+        for what, stages in (("rebuilt", net.topology.agents), ("and still right", ())):
+            for stage in stages:
+                net.icn("rebuild", stage, "--execute")
+            net.worker()
+            with node(net, "n1") as n1:
+                told = n1.submit("text 3", artifact_id=f"4-{what}", collected_at=4 * HOUR_MS, source="n1-3").result(60)
+                assert told.outcome == "duplicate", what
+            settled(net)
+            net.stop()
+        check_replay(net)
+
+        message = read_all(net.settings, net.topic("artifacts.decided"))[-1]
+        event = decoder("decided")(message.value()) | {"sightings": 99}
+        producer = Producer(net.settings.librdkafka_producer())
+        producer.produce(net.topic("artifacts.decided"), encoder("decided")(event), message.key())
+        producer.flush(10)
+        done = net.icn("replay", "--verify", "--json", check=False)
+        assert (done.returncode, json.loads(done.stdout)["verdict"]) == (1, "different")
+
+
+def test_a_network_of_which_nothing_whole_is_left_is_not_judged(net: Network) -> None:
+    """Exit code 2, and the stages are named."""
+    add_nodes(net, "n1", "n2")
+    net.worker()
+    with node(net, "n1") as n1:
+        assert n1.submit("text").result(60).accepted
+    settled(net)
+    net.stop()
+    prune(net, {alias: end_of(net, alias) for alias in ("artifacts.raw", "artifacts.admitted", "artifacts.decided")})
+
+    done = net.icn("replay", "--verify", "--json", check=False)
+
+    found = json.loads(done.stdout)
+    assert (done.returncode, found["verdict"]) == (2, "not judged")
+    assert {"PRUNED"} == {finding["kind"] for stage in found["stages"] for finding in stage["findings"]}
