@@ -5,7 +5,8 @@ IcnError            a person's or a machine's fault, told in one line: what, whe
 ├── ContractError   the cluster differs from topology.yaml, or a record from its schema
 ├── BrokerError     no broker, or it refuses
 ├── ArtifactError   an artifact that the network would reject; raised by the SDK before it is sent
-└── OutboxError     the SDK's outbox can't be used
+├── OutboxError     the SDK's outbox can't be used
+└── UndecidedError  a node was closed before an artifact had its decision
 Fatal               a worker can't go on without risking a wrong decision: it exits 70 and is restarted
 """
 
@@ -33,6 +34,10 @@ class ContractError(IcnError):
 
 class BrokerError(IcnError):
     """No broker, or it refuses."""
+
+
+class UndecidedError(IcnError):
+    """A node was closed before an artifact had its decision; the artifact is in the outbox."""
 
 
 class ArtifactError(IcnError):

@@ -41,8 +41,8 @@ class Settings:
         """The bootstrap servers. Raises BrokerError where there are none."""
         if not self.brokers:
             raise BrokerError(
-                "no broker: none is given and no local one is running",
-                "icn broker start, or --broker host:port, or ICN_BROKERS=host:port",
+                f"no broker: none is given, and none was started with the state folder {self.state.absolute()}",
+                "icn broker start; or --state or ICN_STATE, where one was; or --broker or ICN_BROKERS=host:port",
             )
         return self.brokers
 

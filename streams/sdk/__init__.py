@@ -7,6 +7,8 @@ with Node("node-7") as node:
     print(future.result().outcome)   # unique, upgraded, duplicate, rejected, …
 """
 
-from streams.sdk.node import AsyncNode, Decision, Node, Submission
+from streams.sdk.async_node import AsyncNode
+from streams.sdk.decision import Decision, Submission
+from streams.sdk.node import Node
 
 __all__ = ["AsyncNode", "Decision", "Node", "Submission"]

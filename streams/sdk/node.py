@@ -6,15 +6,12 @@ sent, and leaves it with its receipt. What finds no receipt is sent again, same 
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
 import queue
 import threading
 import time
 from collections.abc import Iterable, Mapping
-from concurrent.futures import Future
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -22,12 +19,13 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
 from streams.broker.topics import watermarks
-from streams.codec import decoder, encoder
+from streams.codec import Undecodable, decoder, encoder
 from streams.domain.artifact import Limits
 from streams.domain.identity import MAC_HEADER, sign
-from streams.errors import BrokerError, ContractError, IcnError
+from streams.errors import ArtifactError, BrokerError, ContractError, IcnError, OutboxError, UndecidedError
 from streams.registry_client import adopt_ids
 from streams.sdk.artifacts import make_artifact
+from streams.sdk.decision import Decision, Submission
 from streams.sdk.outbox import Entry, Outbox
 from streams.sdk.partition import partition_of
 from streams.sdk.trace import headers_of
@@ -42,42 +40,8 @@ PENDING_MAX = 20_000  # submit() waits while more are without a decision
 RESEND_AFTER_S = 30.0  # without any receipt; doubles each time, up to
 RESEND_AFTER_MAX_S = 600.0
 RESENT_GRACE_S = 10.0  # "admitted before": how long to wait for the word of s2, which may have come long ago
+UNHEARD_AFTER = 3  # sends without a receipt until the author is warned
 RECORD_OVERHEAD = 1024  # key and headers
-
-
-@dataclass(frozen=True)
-class Decision:
-    """What became of an artifact."""
-
-    artifact_id: str
-    outcome: str  # unique, upgraded, duplicate; rejected, dead_lettered; resent: admitted in an earlier life
-    reason: str | None = None  # of a refusal: quota_exceeded, id_reused, …
-    detail: str | None = None  # the same as a sentence
-    canonical_id: str | None = None  # first sighting of the same content from the same source
-    version: int | None = None  # of the canonical artifact, after this sighting
-    retry_after_ms: int | None = None  # of quota_exceeded
-    quota_left: int | None = None  # this hour, as of the receipt
-    suggestions: tuple[str, ...] = ()
-
-    @property
-    def accepted(self) -> bool:
-        """Whether it is in the stream."""
-        return self.outcome in ("unique", "upgraded", "duplicate", "resent")
-
-
-class Submission(Future[Decision]):
-    """A future that resolves to the Decision. `artifact_id` is known at once; `stored` is set when the artifact can't be lost any more."""
-
-    def __init__(self, artifact_id: str, record: bytes, at_ms: int = 0) -> None:
-        super().__init__()
-        self.at_ms = at_ms  # the record's time in a simulated deployment; 0: the broker's
-        self.artifact_id = artifact_id
-        self.record = record
-        self.stored = threading.Event()
-        self.admitted = False
-        self.attempts = 0
-        self.due = 0.0  # monotonic: when to send (again)
-        self.quota_left: int | None = None
 
 
 class Node:
@@ -202,17 +166,35 @@ class Node:
 
     def close(self, timeout_s: float | None = 30) -> int:
         """Flush, stop; returns how many are left in the outbox, to be sent by the next Node of this id."""
+        if self._closing.is_set():
+            return 0
         try:
-            left = self.flush(timeout_s)
+            self.flush(timeout_s)
         finally:
-            self._closing.set()
+            with self._lock:
+                self._closing.set()  # behind this, submit() refuses
             for thread in self._threads:
-                thread.join(10)
+                thread.join()
+            self._store(self._take_all())
             self._remove_finished()
+            left = self._outbox.count()
+            self._give_up()
             self._producer.flush(5)
             self._consumer.close()
             self._outbox.close()
         return left
+
+    def _give_up(self) -> None:
+        with self._lock:
+            pending, self._pending = list(self._pending.values()), {}
+        for submission in pending:
+            if not submission.done():
+                submission.set_exception(
+                    UndecidedError(
+                        f"artifact {submission.artifact_id}: the node was closed before its decision",
+                        "it is in the outbox; the next Node of this id sends it (Node.recovered)",
+                    )
+                )
 
     def __enter__(self) -> Node:
         return self
@@ -228,8 +210,6 @@ class Node:
         self._raise_failure()
         record = self._encode(artifact)
         if len(record) + len(self._key) + RECORD_OVERHEAD > MESSAGE_MAX_BYTES:
-            from streams.errors import ArtifactError
-
             raise ArtifactError(
                 f"the artifact is {len(record)} bytes on the wire; at most {MESSAGE_MAX_BYTES - RECORD_OVERHEAD - len(self._key)}",
                 "send less metadata or a shorter source",
@@ -245,9 +225,11 @@ class Node:
                 )
         while not self._room.acquire(timeout=1):
             self._raise_failure()
-        with self._lock:
+        with self._lock:  # close() takes it, too: what is in the inbox by then is stored
+            if self._closing.is_set():
+                raise IcnError(f'node "{self.node_id}" is closed', "submit inside `with Node(…)`")
             self._pending[submission.artifact_id] = submission
-        self._inbox.put(submission)
+            self._inbox.put(submission)
         return submission
 
     def _guard(self, work: Any) -> None:
@@ -271,17 +253,41 @@ class Node:
             self._produce(submission)
         look_at = time.monotonic()
         while not self._closing.is_set():
-            batch = self._take()
-            if batch:
-                self._outbox.add(Entry(s.artifact_id, s.record, self._position) for s in batch)
-                for submission in batch:
-                    submission.stored.set()
-                    self._produce(submission)
+            for submission in self._store(self._take()):
+                self._produce(submission)
             self._producer.poll(0)
             self._remove_finished()
             if time.monotonic() >= look_at:
                 look_at = time.monotonic() + 0.5
                 self._send_again()
+
+    def _store(self, batch: list[Submission]) -> list[Submission]:
+        """Those that are in the outbox now. The others fail, each with the reason; what was stored before goes on."""
+        if not batch:
+            return []
+        try:
+            self._outbox.add(Entry(s.artifact_id, s.record, self._position) for s in batch)
+        except OutboxError as error:
+            for submission in batch:
+                self._fail(submission, error)
+            return []
+        for submission in batch:
+            submission.stored.set()
+        return batch
+
+    def _fail(self, submission: Submission, error: Exception) -> None:
+        with self._lock:
+            if self._pending.pop(submission.artifact_id, None) is None:
+                return
+        self._room.release()
+        if not submission.done():
+            submission.set_exception(error)
+
+    def _take_all(self) -> list[Submission]:
+        batch: list[Submission] = []
+        while some := self._take():
+            batch += some
+        return batch
 
     def _take(self) -> list[Submission]:
         try:
@@ -319,12 +325,18 @@ class Node:
                 )
                 return
             except BufferError:
+                if self._closing.is_set():
+                    return  # it is in the outbox
                 self._producer.poll(0.1)
 
     def _delivered(self, submission: Submission) -> Any:
         def report(error: Any, message: Any) -> None:
+            submission.reported += 1
             if error is not None:  # it may have been written all the same: the id makes sending it again harmless
                 submission.due = time.monotonic() + 1
+            else:
+                submission.last_offset = max(submission.last_offset, message.offset())
+            self._settle(submission)
 
         return report
 
@@ -338,6 +350,17 @@ class Node:
                 self._resolve(submission, Decision(submission.artifact_id, "resent", quota_left=submission.quota_left))
             else:
                 self._produce(submission)
+                self._warn_unheard(submission)
+
+    def _warn_unheard(self, submission: Submission) -> None:
+        """Nobody tells a sender that its signature is wrong: its name might be forged."""
+        if submission.attempts == UNHEARD_AFTER and self.status != "unheard":
+            self.status = "unheard"
+            log.warning(
+                "node %s: sent %d times, no receipt. Is an intake running (icn status), and is this token in force (icn node list)?",
+                self.node_id,
+                submission.attempts,
+            )
 
     def _remove_finished(self) -> None:
         finished = []
@@ -347,7 +370,10 @@ class Node:
             except queue.Empty:
                 break
         if finished:
-            self._outbox.remove(finished)
+            try:
+                self._outbox.remove(finished)
+            except OutboxError as error:  # sent again in the next life: harmless
+                log.warning("node %s: %s", self.node_id, error)
 
     # -- receipts ---------------------------------------------------------
 
@@ -357,8 +383,17 @@ class Node:
                 if message.error() is not None:
                     continue  # librdkafka goes on by itself once the broker is back
                 self._position = max(self._position, message.offset() + 1)
-                if message.key() == self._key:
-                    self._read(self._decode(message.value()))
+                if message.key() != self._key:
+                    continue
+                try:
+                    receipt = self._decode(message.value() or b"")
+                except Undecodable as error:
+                    log.warning(
+                        "%s/%d/%d is no receipt: %s", self._receipts, message.partition(), message.offset(), error
+                    )
+                    continue
+                if receipt["stage"] in self.topology.agents:
+                    self._read(receipt)
 
     def _read(self, receipt: dict[str, Any]) -> None:
         if receipt["stage"] == "s1_intake":
@@ -379,21 +414,35 @@ class Node:
                     )
             elif told["reason"] == "quota_exceeded" and self.on_quota == "wait":
                 submission.due = time.monotonic() + (receipt["retry_after_ms"] or 1000) / 1000 + 0.5
+            elif told["reason"] == "quota_exceeded":
+                submission.refused = (told["offset"], self._decision(submission, receipt, told))
+                self._settle(submission)
             else:
-                self._resolve(
-                    submission,
-                    Decision(
-                        submission.artifact_id,
-                        outcome,
-                        told["reason"],
-                        told["detail"],
-                        told["canonical_id"],
-                        told["version"],
-                        receipt["retry_after_ms"] if told["reason"] == "quota_exceeded" else None,
-                        submission.quota_left if receipt["quota_left"] is None else receipt["quota_left"],
-                        tuple(receipt["suggestions"]),
-                    ),
-                )
+                self._resolve(submission, self._decision(submission, receipt, told))
+
+    def _decision(self, submission: Submission, receipt: dict[str, Any], told: dict[str, Any]) -> Decision:
+        return Decision(
+            submission.artifact_id,
+            told["outcome"],
+            told["reason"],
+            told["detail"],
+            told["canonical_id"],
+            told["version"],
+            receipt["retry_after_ms"] if told["reason"] == "quota_exceeded" else None,
+            submission.quota_left if receipt["quota_left"] is None else receipt["quota_left"],
+            tuple(receipt["suggestions"]),
+        )
+
+    def _settle(self, submission: Submission) -> None:
+        """A refusal for want of quota holds only if it is about the last copy: a later one may fall in the next hour, and be admitted."""
+        refused = submission.refused
+        if (
+            refused is not None
+            and submission.reported == submission.attempts
+            and refused[0] >= submission.last_offset
+            and not submission.admitted
+        ):
+            self._resolve(submission, refused[1])
 
     def _resolve(self, submission: Submission, decision: Decision) -> None:
         with self._lock:
@@ -403,28 +452,6 @@ class Node:
         self._room.release()
         if not submission.done():  # the author may have cancelled it
             submission.set_result(decision)
-
-
-class AsyncNode:
-    """The same for asyncio: `decision = await node.submit(content=…)`."""
-
-    def __init__(self, node_id: str, **options: Any) -> None:
-        self._node_id, self._options = node_id, options
-        self.node: Node
-
-    async def __aenter__(self) -> AsyncNode:
-        self.node = await asyncio.to_thread(Node, self._node_id, **self._options)
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await asyncio.to_thread(self.node.close, 30 if error is None else 1)
-
-    async def submit(self, content: str, **fields: Any) -> Decision:
-        """Send one artifact and wait for its decision. Several at a time: asyncio.gather."""
-        submission = await asyncio.to_thread(self.node.submit, content, **fields)
-        return await asyncio.wrap_future(submission)
 
 
 def _token(settings: Settings, node_id: str, given: str | None) -> bytes:

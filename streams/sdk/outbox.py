@@ -40,7 +40,13 @@ class Outbox:
                 "CREATE TABLE IF NOT EXISTS entries "
                 "(artifact_id TEXT PRIMARY KEY, record BLOB NOT NULL, receipts_from INTEGER NOT NULL) WITHOUT ROWID;"
             )
-        except (OSError, sqlite3.Error) as error:
+            self._db.execute("PRAGMA quick_check").fetchall()
+        except sqlite3.DatabaseError as error:
+            hint = "is the disk full, the folder writable?"
+            if "malformed" in str(error) or "not a database" in str(error):
+                hint = "it is damaged: put it aside; what it held and had no decision for is to be submitted again"
+            raise OutboxError(f"outbox {self.path}: {error}", hint) from error
+        except OSError as error:
             raise OutboxError(f"outbox {self.path}: {error}", "is the disk full, the folder writable?") from error
 
     def add(self, entries: Iterable[Entry]) -> None:
@@ -57,9 +63,15 @@ class Outbox:
             self._db.executemany(statement, rows)
             self._db.execute("COMMIT")
         except sqlite3.Error as error:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
             raise OutboxError(
                 f"outbox {self.path}: {error}", "is the disk full? nothing was sent that is not in it"
             ) from error
+
+    def count(self) -> int:
+        """How many are under way."""
+        return int(self._db.execute("SELECT count(*) FROM entries").fetchone()[0])
 
     def entries(self) -> list[Entry]:
         """All that is under way, in the order of ids (UUIDv7: of time)."""
