@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from streams.runtime.stage import Batch, Context, Decided, Record
 
+ABOUT_MAX = 1000  # characters of a header: a detail may quote its record
+
 
 def dead_letter(context: Context, batch: Batch, record: Record, reason: str, detail: str, decided: Decided) -> None:
     """Append the record to its topic's dead letters. It is counted; the next record is processed."""
@@ -18,8 +20,8 @@ def dead_letter(context: Context, batch: Batch, record: Record, reason: str, det
         "attempt": 1,
         "rule": context.rule.hex(),
     }
-    headers = [(name, value) for name, value in record.headers if not name.startswith("icn_dlq_")]
-    headers += [(f"icn_dlq_{name}", str(value).encode()) for name, value in about.items()]
+    headers = [(name, value) for name, value in record.headers or () if not name.startswith("icn_dlq_")]
+    headers += [(f"icn_dlq_{name}", str(value)[:ABOUT_MAX].encode("utf-8", "replace")) for name, value in about.items()]
     decided.send(f"{batch.source}.dlq", {"key": record.key, "value": record.value, "headers": headers})
     decided.count("dead_lettered")
     decided.count(f"dead_lettered:{reason}")

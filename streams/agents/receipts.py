@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from streams.avro import avro_bytes, zigzag
 from streams.codec import encoder, parsed
 from streams.runtime.stage import Batch, Context, Decided
 
-OUTCOMES_MAX = 4000  # per event: keeps it far below max.message.bytes
+EVENT_MAX_BYTES = 1 << 19  # of outcomes: keeps an event far below max.message.bytes, however long its ids are
 
 KINDS: Mapping[str, bytes] = {
     symbol: zigzag(number)
@@ -88,8 +88,7 @@ class Receipts:
                 **((about or {}).get(node_id, {})),
             }
             head = _encode(fields)[:-1]  # without the empty array's end
-            for start in range(0, len(elements), OUTCOMES_MAX):
-                some = elements[start : start + OUTCOMES_MAX]
+            for start, some in _pieces(elements):
                 decided.send(
                     "receipts",
                     {
@@ -102,6 +101,17 @@ class Receipts:
                         ),
                     },
                 )
+
+
+def _pieces(elements: list[bytes]) -> Iterator[tuple[int, list[bytes]]]:
+    """(index of the first, elements) of each event."""
+    start = size = 0
+    for index, element in enumerate(elements):
+        if size + len(element) > EVENT_MAX_BYTES and index > start:
+            yield start, elements[start:index]
+            start, size = index, 0
+        size += len(element)
+    yield start, elements[start:]
 
 
 _encode = encoder("receipt")

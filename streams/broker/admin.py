@@ -91,7 +91,8 @@ def plan(wanted: Iterable[Wanted], existing: Mapping[str, Existing]) -> list[Ste
             if k not in ("message.timestamp.type", "cleanup.policy") and is_now.config.get(k) != v
         }
         for key in ("retention.ms",):
-            if key in changed and 0 <= int(changed[key]) < int(is_now.config.get(key, "-1")):
+            kept = int(is_now.config.get(key, "-1"))
+            if key in changed and int(changed[key]) >= 0 and (kept < 0 or int(changed[key]) < kept):
                 steps.append(
                     Step(
                         "refuse",

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
 CONTENT_TYPE_MAX = 64  # characters
 ID_MAX = 128  # characters of an artifact id, a node id, an assignment
 SOURCE_MAX = 4096  # characters
+MARKS_MAX = 256  # combining marks in a row; UAX #15 calls text with more than 30 unsafe for streams
 RANGES = {"confidence": (0.0, 1.0), "threat_level": (0.0, 10.0), "opportunity_value": (0.0, 10.0)}
 NO_SOURCE = bytes(8)
 
@@ -45,6 +47,11 @@ def find_flaw(artifact: Mapping[str, Any], limits: Limits) -> Flaw | None:
         return Flaw("empty", "content is empty; send at least 1 byte")
     if len(content) * 4 > limits.content_max and (size := len(content.encode())) > limits.content_max:
         return Flaw("oversize", f"content is {size} bytes; at most {limits.content_max}: split it, or send a reference")
+    if run := _too_many_marks(content):
+        return Flaw(
+            "too_many_marks",
+            f"{len(run[0])} combining marks on one character, at {run.start()}; at most {MARKS_MAX}: that is no text",
+        )
     for name, longest in (("artifact_id", ID_MAX), ("node_id", ID_MAX), ("content_type", CONTENT_TYPE_MAX)):
         if not 0 < len(artifact[name]) <= longest:
             return Flaw("out_of_range", f"{name} has {len(artifact[name])} characters; 1 to {longest}")
@@ -60,6 +67,27 @@ def find_flaw(artifact: Mapping[str, Any], limits: Limits) -> Flaw | None:
     ):
         return Flaw("metadata_too_large", f"metadata has {size} bytes; at most {limits.metadata_bytes_max}")
     return None
+
+
+def _too_many_marks(content: str) -> re.Match[str] | None:
+    """A run of combining marks too long to be sorted: normalization does that by insertion, quadratic, with the GIL held."""
+    if len(content) <= MARKS_MAX or content.isascii():
+        return None
+    marks, run = _marks()
+    # so long a run has a mark at a multiple of MARKS_MAX: most texts are not searched
+    return None if marks.isdisjoint(content[::MARKS_MAX]) else run.search(content)
+
+
+@cache
+def _marks() -> tuple[frozenset[str], re.Pattern[str]]:
+    """All combining marks, also what only becomes one when it is decomposed (half-width voicing marks); and a run that is too long."""
+    marks = [
+        chr(code)
+        for code in range(0x80, 0x20000)
+        if (unicodedata.combining(chr(code)) or unicodedata.decomposition(chr(code)))
+        and all(map(unicodedata.combining, unicodedata.normalize("NFKD", chr(code))))
+    ]
+    return frozenset(marks), re.compile(f"[{''.join(marks)}]{{{MARKS_MAX + 1},}}")
 
 
 def normal_form(content_type: str, content: str) -> str:

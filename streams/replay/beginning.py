@@ -16,7 +16,8 @@ from streams.broker.topics import ends, fold
 from streams.codec import decoder
 from streams.domain.dedup import Canonical, Content
 from streams.domain.quota import HOUR_MS
-from streams.replay.follow import Step, as_record
+from streams.replay.follow import Step
+from streams.runtime.reread import as_record
 from streams.runtime.stage import Batch, Table
 from streams.settings import Settings
 from streams.tables.canonicals import CANONICALS

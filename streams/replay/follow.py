@@ -9,7 +9,8 @@ from typing import Any
 
 from streams.broker.topics import fold
 from streams.codec import decoder
-from streams.runtime.stage import Batch, Record
+from streams.runtime.reread import as_record
+from streams.runtime.stage import Batch
 from streams.settings import Settings
 from streams.topology import Agent, Topology
 
@@ -104,8 +105,3 @@ class Sources:
             where = f"{self.names[alias]}/{self.partition}/{event['first_offset']}..{event['last_offset']}"
             raise Gap(f"{where} holds {len(records)} records, {event['records']} were decided")
         return Batch(alias, self.partition, records)
-
-
-def as_record(message: Any) -> Record:
-    """A librdkafka message as stages see records."""
-    return Record(message.offset(), message.timestamp()[1], message.key(), message.value(), message.headers() or ())

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import aiokafka
@@ -26,8 +26,10 @@ from faust.types import TP, ConsumerMessage
 
 from streams.errors import Fatal
 from streams.runtime.fatal import die
+from streams.runtime.reread import reread
 from streams.runtime.runner import Fetched, Source
 from streams.runtime.stage import Record
+from streams.settings import Settings
 
 log = logging.getLogger("icn.consumer")
 
@@ -37,10 +39,45 @@ Positions = Mapping[Source, int]
 
 
 class LeanRecords(fetcher.PartitionRecords):
-    """aiokafka's records of one fetch, as small tuples: making its own of eleven fields is a tenth of a stage's time."""
+    """aiokafka's records of one fetch, as small tuples: making its own of eleven fields is a tenth of a stage's time.
+
+    A Kafka batch with a record that aiokafka can't read is read again by librdkafka.
+    """
+
+    settings: Settings
+    _records: Any
+    next_fetch_offset: int
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._records = _LastBatch(self._records)
+
+    def _unpack_records(self) -> Iterator[Record]:
+        while True:
+            try:
+                yield from super()._unpack_records()
+                return
+            except UnicodeDecodeError:
+                end = self._records.last.next_offset
+                for record in reread(self.settings, self._tp.topic, self._tp.partition, self.next_fetch_offset, end):
+                    self.next_fetch_offset = record.offset + 1
+                    yield record
+                self.next_fetch_offset = end
 
     def _consumer_record(self, tp: TopicPartition, record: Any) -> Record:
         return Record(record.offset, record.timestamp, record.key, record.value, record.headers)
+
+
+class _LastBatch:
+    """aiokafka's batches of a fetch; remembers the one it gave last."""
+
+    def __init__(self, records: Any) -> None:
+        self.has_next, self._next_batch = records.has_next, records.next_batch
+        self.last: Any = None
+
+    def next_batch(self) -> Any:
+        self.last = self._next_batch()
+        return self.last
 
 
 fetcher.PartitionRecords = LeanRecords
@@ -56,6 +93,7 @@ class BatchThread(driver.AIOKafkaConsumerThread):
 
     def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
         icn = self.app.icn
+        LeanRecords.settings = icn.settings
         session_ms = icn.settings.session_timeout_ms
         return aiokafka.AIOKafkaConsumer(
             **icn.settings.aiokafka(

@@ -19,7 +19,7 @@ class Record(NamedTuple):
     timestamp: int  # ms since 1970, UTC; the broker's where the topic says so
     key: bytes | None
     value: bytes | None
-    headers: Sequence[tuple[str, bytes]] = ()
+    headers: Sequence[tuple[str, bytes]] | None = ()  # None: a name in them is not UTF-8
 
 
 @dataclass(frozen=True)

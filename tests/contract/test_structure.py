@@ -20,7 +20,7 @@ MAY_IMPORT = {
     "tables": {"domain", "runtime", "root"},
     "agents": {"domain", "tables", "runtime", "broker", "root"},
     "broker": {"domain", "root"},
-    "replay": {"domain", "broker", "runtime", "root"},
+    "replay": {"domain", "broker", "runtime", "tables", "root"},
     "sdk": {"domain", "broker", "root"},
     "watch": {"domain", "broker", "sdk", "root"},
 }
