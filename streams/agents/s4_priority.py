@@ -18,6 +18,7 @@ from streams.tables.scores import SCORES, Scored
 from streams.units import duration_ms
 
 _WANTED = (
+    "dedup_hash",
     "canonical_id",
     "version",
     "first_seen_ms",
@@ -68,22 +69,22 @@ class _Decider:
         events = [
             (record, event) for record in batch.records if (event := self._read(batch, record, decided)) is not None
         ]
-        field = "artifact_id" if by_link else "canonical_id"
-        ids = {event[field] for _, event in events}
-        known = _Known(look_up(rows, SCORES, ids), look_up(rows, INHERITED, ids))
+        hashes = {event["dedup_hash"] for _, event in events}
+        known = _Known(look_up(rows, SCORES, hashes), look_up(rows, INHERITED, hashes))
         scores: dict[bytes, Scored] = {}
         inherited: dict[bytes, int] = {}
         for record, event in events:
-            canonical_id = event[field]
-            row = take(event, canonical_id, known, decided)
+            dedup_hash = event["dedup_hash"]
+            row = take(event, dedup_hash, known, decided)
             if by_link:
-                inherited[canonical_id] = known.inherited[canonical_id]  # type: ignore[assignment]  # _link has just set it
+                inherited[dedup_hash] = known.inherited[dedup_hash]  # type: ignore[assignment]  # _link has just set it
             if row is not None:
                 decided.event_ms = max(decided.event_ms, row.raw_ms)
-                known.scores[canonical_id] = scores[canonical_id] = row
+                known.scores[dedup_hash] = scores[dedup_hash] = row
+                canonical_id = event["artifact_id" if by_link else "canonical_id"]
                 decided.send(
                     "priorities",
-                    {"key": canonical_id, "value": self.encode(self._event(canonical_id.decode(), row, batch, record))},
+                    {"key": canonical_id, "value": self.encode(self._event(dedup_hash, canonical_id.decode(), row, batch, record))},
                 )
         decided.rows = {SCORES: scores, INHERITED: inherited}
         return decided
@@ -104,9 +105,9 @@ class _Decider:
             dead_letter(self.context, batch, record, "not_avro", f"{type(error).__name__}: {error}", decided)
             return None
 
-    def _decided(self, event: dict[str, Any], canonical_id: bytes, known: _Known, decided: Decided) -> Scored:
+    def _decided(self, event: dict[str, Any], dedup_hash: bytes, known: _Known, decided: Decided) -> Scored:
         decided.count("scored")
-        earlier = known.inherited[canonical_id]
+        earlier = known.inherited[dedup_hash]
         first_seen_ms = event["first_seen_ms"] if earlier is None else min(earlier, event["first_seen_ms"])
         return Scored(
             event["version"],
@@ -124,10 +125,10 @@ class _Decider:
             event["content_type"].decode(),
         )
 
-    def _link(self, event: dict[str, Any], canonical_id: bytes, known: _Known, decided: Decided) -> Scored | None:
-        row, earlier = known.scores[canonical_id], known.inherited[canonical_id]
+    def _link(self, event: dict[str, Any], dedup_hash: bytes, known: _Known, decided: Decided) -> Scored | None:
+        row, earlier = known.scores[dedup_hash], known.inherited[dedup_hash]
         first_seen_ms = event["first_seen_ms"] if earlier is None else min(earlier, event["first_seen_ms"])
-        known.inherited[canonical_id] = first_seen_ms
+        known.inherited[dedup_hash] = first_seen_ms
         if row is None:
             decided.count("linked_before_scored")
             return None
@@ -137,7 +138,7 @@ class _Decider:
         decided.count("rescored")
         return row._replace(first_seen_ms=first_seen_ms)
 
-    def _event(self, canonical_id: str, row: Scored, batch: Batch, record: Record) -> dict[str, Any]:
+    def _event(self, dedup_hash: bytes, canonical_id: str, row: Scored, batch: Batch, record: Record) -> dict[str, Any]:
         made = score(
             self.weights,
             row.threat_level,
@@ -148,6 +149,7 @@ class _Decider:
             row.raw_ms,
         )
         return {
+            "dedup_hash": dedup_hash,
             "canonical_id": canonical_id,
             "version": row.version,
             "node_id": row.node_id,

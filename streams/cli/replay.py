@@ -59,8 +59,8 @@ def replay(verify: bool, stages: tuple[str, ...], from_ms: int | None, to_ms: in
     sums = balance(topology, settings, history, say)
     found = [finding for result in results for finding in result.findings]
     wrong = [finding for finding in found if finding.judged]
-    decided = sum(result.decided for result in results)
-    code = 1 if wrong or sums.residual else 2 if found or not decided else 0
+    compared = sum(result.compared for result in results)
+    code = 1 if wrong or sums.residual else 2 if found or not compared else 0
     if as_json:
         print_json(
             {
@@ -90,7 +90,8 @@ def replay(verify: bool, stages: tuple[str, ...], from_ms: int | None, to_ms: in
         (
             "identical: every output is what its inputs give, byte for byte",
             "DIFFERENT: see above",
-            "not judged: " + (found[0].detail if found else "no batch has been decided yet"),
+            "not judged: "
+            + (found[0].detail if found else "nothing was decided" + (" in that time" if from_ms or to_ms else " yet")),
         )[code]
     )
     sys.exit(code)

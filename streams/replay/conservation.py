@@ -79,7 +79,9 @@ def balance(
         if message.offset() > read_to[message.partition()]:
             facts = decode(message.value())["facts"]
             waiting_for_dedup += (
-                starts.get(facts["raw_partition"], 0) <= facts["raw_offset"] <= intake_to[facts["raw_partition"]]
+                starts.get(facts["raw_partition"], 0)
+                <= facts["raw_offset"]
+                <= intake_to.get(facts["raw_partition"], -1)
             )  # else it is waiting for intake, as of then
     return Balance(submitted, {name: counts[name] for name in OUTCOMES}, waiting_for_intake, waiting_for_dedup)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from streams.broker.topics import fold
-from streams.codec import decoder
+from streams.codec import Undecodable, decoder
 from streams.runtime.reread import as_record
 from streams.runtime.stage import Batch
 from streams.settings import Settings
@@ -29,6 +29,7 @@ class History:
     """All recorded batches: stage -> partition -> steps by sequence."""
 
     steps: dict[str, dict[int, list[Step]]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(list)))
+    garbage: list[tuple[str, str]] = field(default_factory=list)  # (where, what) of records that are no batches
 
     def of(self, agent: Agent) -> dict[int, list[Step]]:
         """The steps of one stage."""
@@ -45,10 +46,13 @@ def read_history(topology: Topology, settings: Settings) -> History:
     decode, history = decoder("batch"), History()
     name = topology.topic("batches").name
     for message in fold(settings, name):
-        event = decode(message.value())
-        history.steps[event["stage"]][event["partition"]].append(
-            Step(event, f"{name}/{message.partition()}/{message.offset()}", message.timestamp()[1])
-        )
+        where = f"{name}/{message.partition()}/{message.offset()}"
+        try:
+            event = decode(message.value() or b"")
+        except Undecodable as error:
+            history.garbage.append((where, str(error)))
+            continue
+        history.steps[event["stage"]][event["partition"]].append(Step(event, where, message.timestamp()[1]))
     for partitions in history.steps.values():
         for steps in partitions.values():
             steps.sort(key=lambda step: step.event["sequence"])

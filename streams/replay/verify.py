@@ -10,7 +10,7 @@ from typing import Any
 from streams.broker.topics import fold
 from streams.codec import Undecodable, decode_any, jsonable
 from streams.replay.beginning import Beginning, find_beginning
-from streams.replay.follow import Gap, History, Sources
+from streams.replay.follow import Gap, History, Sources, read_history
 from streams.runtime.stage import MemoryRows, Stage
 from streams.settings import Settings
 from streams.topology import Topology
@@ -64,6 +64,7 @@ def verify(
     The end is frozen at the start: what is decided meanwhile is not looked at.
     """
     result = Result(stage.agent.name)
+    result.findings += [Finding("DIFFERS", where, f"not a batch: {what}") for where, what in history.garbage]
     expected: dict[tuple[str, Identity], bytes] = {}
     ignored: set[tuple[str, Identity]] = set()
     begins: dict[int, Beginning] = {}
@@ -73,7 +74,8 @@ def verify(
         _recompute(topology, settings, stage, rule, partition, begin, (from_ms, to_ms), result, expected, ignored)
     last = {partition: steps[-1].event["sequence"] for partition, steps in history.of(stage.agent).items()}
     if not any(not finding.judged for finding in result.findings):
-        _compare(topology, settings, stage, history, last, begins, expected, ignored, result, progress)
+        ahead = _compare(topology, settings, stage, history, last, begins, expected, ignored, result, progress)
+        _judge_ahead(topology, settings, stage, ahead, result)
     result.findings.sort(key=lambda finding: (not finding.judged, _place(finding.where)))
     return result
 
@@ -157,7 +159,9 @@ def _compare(
     ignored: set[tuple[str, Identity]],
     result: Result,
     progress: Callable[[str], None],
-) -> None:
+) -> list[tuple[str, Origin]]:
+    """Findings go to the result; returned are outputs (where, origin) of inputs that were not decided when the history was read."""
+    ahead: list[tuple[str, Origin]] = []
     seen: set[tuple[str, Identity]] = set()
     ends = {partition: history.applied(stage.agent, partition) for partition in last}
     for alias in (*stage.agent.writes, *(f"{a}.dlq" for a in stage.agent.reads if topology.topics[a].dlq)):
@@ -169,13 +173,16 @@ def _compare(
             try:
                 identity = _identity(alias, message.key(), message.value(), headers)
                 made_by = _origin(alias, message.value(), headers)
-            except (Undecodable, KeyError, TypeError) as error:
+            except (Undecodable, LookupError, TypeError, ValueError) as error:
                 result.findings.append(Finding("DIFFERS", where, f"not a record of this topic: {error}"))
                 continue
             if made_by.stage not in (None, stage.agent.name):
+                if made_by.stage not in topology.agents:
+                    result.findings.append(Finding("INVENTED", where, f"no stage is called {made_by.stage!r}"))
                 continue
             if made_by.offset > ends.get(made_by.partition, {}).get(made_by.source, -1):
-                continue  # decided after we froze the end
+                ahead.append((where, made_by))
+                continue
             begin = begins.get(made_by.partition)
             if begin is not None and made_by.offset < begin.starts.get(made_by.source, 0):
                 continue  # decided before what can be judged
@@ -207,6 +214,19 @@ def _compare(
                 f"no output with identity {identity} is there, its input was decided",
             )
         )
+    return ahead
+
+
+def _judge_ahead(
+    topology: Topology, settings: Settings, stage: Stage, ahead: list[tuple[str, Origin]], result: Result
+) -> None:
+    """What was decided while we looked is for the next time. What was not decided even now has no input."""
+    if not ahead:
+        return
+    now = read_history(topology, settings)
+    for where, origin in ahead:
+        if origin.offset > now.applied(stage.agent, origin.partition).get(origin.source, -1):
+            result.findings.append(Finding("INVENTED", where, f"its input was never decided: origin {origin}"))
 
 
 @dataclass(frozen=True)

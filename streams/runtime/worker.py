@@ -105,7 +105,11 @@ def run(name: str, slot: int) -> int:
     threading.Thread(
         target=_end_in_time, args=(worker, app, settings.drain_deadline_ms / 1000), daemon=True, name="ending"
     ).start()
-    worker.execute_from_commandline()
+    try:
+        worker.execute_from_commandline()
+    finally:
+        if app.busy_since is None:
+            app.runner.release()  # what is only in memory goes to disk, so the next start has nothing to restore
     return 0
 
 

@@ -1,4 +1,4 @@
-"""inherited (s4): canonical_id -> the earliest first_seen a link has given it, in ms (8, big-endian). Folded from links.
+"""inherited (s4): dedup_hash (40 bytes) -> the earliest first_seen a link has given it, in ms (8, big-endian). Folded from links.
 
 Apart from scores because a link may come before the artifact it is about. Never swept: a chain of links hands down a time that
 says nothing about how old the row is.

@@ -1,4 +1,4 @@
-"""scores (s4): canonical_id -> what its priority is made of. Folded from priorities; kept for the horizon.
+"""scores (s4): dedup_hash (40 bytes) -> what its priority is made of. Folded from priorities; kept for the horizon.
 
 Layout, big-endian: version (4), threat level, opportunity value, confidence, effective reputation (8 each, doubles), reputation revision,
 first seen in ms, raw partition, raw offset, raw time in ms (8 each), simulated (1), length of the node's id (2), then node id and content

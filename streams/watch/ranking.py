@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from streams.broker.topics import fold
-from streams.codec import decoder
+from streams.codec import Undecodable, decoder
 from streams.domain.priority import ranked, score_now
 from streams.settings import Settings
 from streams.topology import Topology
@@ -25,16 +25,19 @@ def top(
     Order: rank_key + log2(reputation), which time doesn't change; ties by canonical_id. Score 0 is unranked.
     """
     decode = decoder("priority")
-    newest: dict[str, dict[str, Any]] = {}
+    newest: dict[bytes, dict[str, Any]] = {}
     name = topology.topic("priorities").name
     for message in fold(settings, name, progress=progress):
-        event = decode(message.value())
-        newest[event["canonical_id"]] = event | {"at": f"{name}/{message.partition()}/{message.offset()}"}
+        try:
+            event = decode(message.value() or b"")
+        except Undecodable:  # not ours; icn replay says where it is
+            continue
+        newest[event["dedup_hash"]] = event | {"at": f"{name}/{message.partition()}/{message.offset()}"}
     eligible = [e for e in newest.values() if e["rank_key"] is not None and e["effective_reputation"] > 0]
     best = heapq.nsmallest(
         min(count, TOP_MAX),
         eligible,
-        key=lambda e: (-ranked(e["rank_key"], e["effective_reputation"]), e["canonical_id"]),
+        key=lambda e: (-ranked(e["rank_key"], e["effective_reputation"]), e["canonical_id"], e["dedup_hash"]),
     )
     half_life_ms = duration_ms(topology.protocol["priority"]["half_life"])
     for rank, event in enumerate(best, 1):

@@ -120,6 +120,7 @@ BAD = [
         "another event",
         encoder("link")(
             {
+                "dedup_hash": bytes(40),
                 "artifact_id": "a",
                 "near_duplicate_of": "b",
                 "first_seen_ms": 0,

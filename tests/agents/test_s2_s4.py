@@ -161,11 +161,12 @@ def scores(decided: Decided) -> list[dict[str, Any]]:
     return [PRIORITY(m["value"]) for m in decided.outputs.get("priorities", [])]
 
 
-def link(artifact_id: str, first_seen_ms: int) -> tuple[bytes, bytes]:
+def link(of: dict[str, Any], first_seen_ms: int) -> tuple[bytes, bytes]:
     """From the near-duplicate stage."""
     return b"k" * 32, encoder("link")(
         {
-            "artifact_id": artifact_id,
+            "dedup_hash": of["facts"]["dedup_hash"],
+            "artifact_id": of["canonical_id"],
             "near_duplicate_of": "other",
             "first_seen_ms": first_seen_ms,
             "similarity": 0.9,
@@ -192,14 +193,28 @@ def test_unique_and_upgraded_are_scored_duplicates_are_not() -> None:
     assert (made[1]["decay"], made[1]["first_seen_ms"]) == (0.5, T0)
 
 
+def test_an_id_that_two_nodes_chose_is_two_artifacts() -> None:
+    """Ids are a node's own choice: nobody hides another's artifact by taking its id."""
+    first, second = decided_events(
+        admitted(1, "node-1", content="urgent", threat_level=10.0), admitted(1, "node-2", content="trifle")
+    )
+    chain = Chain(s4_priority, "s4")
+
+    made = scores(chain.decide("artifacts.decided", first, second))
+    linked = scores(chain.decide("links", link(DECIDED(first[1]), T0 - DAY_MS)))
+
+    assert len({e["dedup_hash"] for e in made}) == 2 and len({e["canonical_id"] for e in made}) == 1
+    assert [(e["node_id"], e["threat_term"]) for e in linked] == [("node-1", 0.4)]
+
+
 def test_a_link_makes_an_artifact_as_old_as_what_it_repeats_whichever_comes_first() -> None:
     """Before or after the artifact: the same priority in the end. A younger link changes nothing."""
     (event,) = decided_events(admitted(1, threat_level=10.0))
-    artifact_id = DECIDED(event[1])["canonical_id"]
+    later = DECIDED(event[1])
     after, before = Chain(s4_priority, "s4"), Chain(s4_priority, "s4")
     after.decide("artifacts.decided", event)
-    rescored = scores(after.decide("links", link(artifact_id, T0 - DAY_MS), link(artifact_id, T0 + 5)))
-    before.decide("links", link(artifact_id, T0 - DAY_MS))
+    rescored = scores(after.decide("links", link(later, T0 - DAY_MS), link(later, T0 + 5)))
+    before.decide("links", link(later, T0 - DAY_MS))
     scored = scores(before.decide("artifacts.decided", event))
 
     assert 1 == len(rescored) == len(scored)

@@ -72,6 +72,20 @@ def test_a_clean_run_verifies_and_every_forgery_is_found_where_it_is(net: Networ
         last = max(read_all(net.settings, net.topic(alias)), key=lambda m: m.timestamp()[1])
         assert (code, found["verdict"]) == (1, "different")
         assert f"{net.topic(alias)}/{last.partition()}/{last.offset()}" in {f["where"] for f in findings}, findings
+    for alias, schema, change in (  # of inputs that were never decided, or by a stage that isn't
+        ("artifacts.decided", "decided", {"input_offset": 10**12}),
+        ("priorities", "priority", {"input_offset": 10**12, "rank_key": 10**12}),
+        ("receipts", "receipt", {"stage": "s9_nobody"}),
+        ("batches", None, None),
+    ):
+        message = read_all(net.settings, net.topic(alias))[0]
+        value = encoder(schema)(decoder(schema)(message.value()) | change) if schema else b"garbage"
+        forge(net, alias, message.key(), value, message.headers())
+        forged += 1
+        code, found = verify(net)
+        last = max(read_all(net.settings, net.topic(alias)), key=lambda m: m.timestamp()[1])
+        where = {f["where"] for s in found["stages"] for f in s["findings"]}
+        assert (code, f"{net.topic(alias)}/{last.partition()}/{last.offset()}" in where) == (1, True), alias
     print(
         f"\n{forged} forgeries found at their coordinates; {compared} outputs compared in the clean control, no finding"
     )
@@ -89,6 +103,8 @@ def test_from_and_to_compare_a_part(net: Network) -> None:
     )
 
     assert 0 < sum(s["compared"] for s in part["stages"]) < sum(s["compared"] for s in whole["stages"])
+    nothing = net.icn("replay", "--verify", "--from", "2100-01-01", check=False)
+    assert (nothing.returncode, "nothing was decided in that time" in nothing.stdout) == (2, True)
 
 
 def test_another_rule_version_is_not_judged(net: Network) -> None:
