@@ -14,30 +14,49 @@ def secret_path(state: Path) -> Path:
     return Path(os.environ.get("ICN_SECRET_FILE") or state / "keys" / "deployment.key")
 
 
+def make_secret(state: Path) -> None:
+    """A new one, where there is none. For a new deployment only: see broker/deployment_key."""
+    path = secret_path(state)
+    if path.exists():
+        return
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        fresh = path.with_suffix(f".{os.getpid()}")
+        fresh.touch(mode=0o600)
+        fresh.write_text(os.urandom(32).hex() + "\n")
+        try:
+            os.link(fresh, path)  # whoever comes second finds the first one's
+        except FileExistsError:
+            pass
+        finally:
+            fresh.unlink()
+    except OSError as error:
+        raise IcnError(f"deployment secret {path}: {error}", "is the disk full, the folder writable?") from error
+
+
 def deployment_secret(state: Path) -> bytes:
-    """Read it; make it where there is none yet. Raises IcnError.
+    """Read it. Raises IcnError.
 
     Losing it means rebuilding from raw topics: equal contents would no longer be recognised, and all tokens change.
     """
     path = secret_path(state)
     try:
-        if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            fresh = path.with_suffix(f".{os.getpid()}")
-            fresh.touch(mode=0o600)
-            fresh.write_text(os.urandom(32).hex() + "\n")
-            try:
-                os.link(fresh, path)  # whoever comes second finds the first one's
-            except FileExistsError:
-                pass
-            finally:
-                fresh.unlink()
         secret = bytes.fromhex(path.read_text().strip())
+    except FileNotFoundError as error:
+        raise IcnError(
+            f"no deployment key: {path.absolute()} is missing",
+            "copy it from where the deployment was made, or name it with ICN_SECRET_FILE; a new deployment gets one from icn topics apply",
+        ) from error
     except (OSError, ValueError) as error:
         raise IcnError(f"deployment secret {path}: {error}", "restore it from your backup") from error
     if len(secret) < 16:
         raise IcnError(f"deployment secret {path} is shorter than 16 bytes", "restore it from your backup")
     return secret
+
+
+def key_id(secret: bytes) -> str:
+    """Tells keys apart, and nothing else about them [8 hex]."""
+    return derive(secret, "content-hash-id")[:4].hex()
 
 
 def derive(secret: bytes, purpose: str) -> bytes:

@@ -75,7 +75,7 @@ class Receipts:
         first = batch.records[0].offset
         for node_id, elements in self.outcomes.items():
             fields = {
-                "node_id": node_id.decode(),
+                "node_id": node_id.decode(errors="replace"),  # s2 has it from a topic, undecoded
                 "stage": name,
                 "status": "normal",
                 "quota_left": None,
@@ -97,7 +97,7 @@ class Receipts:
                         "headers": cloud_event(
                             "icn.receipt",
                             f"/{self.context.topology.deployment}/{name}",
-                            f"{name}:{batch.source}:{batch.partition}:{first}:{node_id.decode()}:{start}:{rule.hex()}",
+                            f"{name}:{batch.source}:{batch.partition}:{first}:{node_id.decode(errors='replace')}:{start}:{rule.hex()}",
                         ),
                     },
                 )

@@ -13,7 +13,7 @@ from streams.domain.artifact import ID_MAX, Flaw, Hashes, Limits, find_flaw, has
 from streams.domain.identity import MAC_HEADER, is_signed, node_token
 from streams.domain.quota import EMPTY, Used, in_hour, may_enter, retry_after_ms, share_of
 from streams.runtime.stage import Batch, Context, Decided, Record, Rows, Stage, look_up
-from streams.secrets import derive
+from streams.secrets import derive, key_id
 from streams.tables.ids import IDS, Known
 from streams.tables.ids import key as id_key
 from streams.tables.nodes import NODES, Node
@@ -48,7 +48,7 @@ class _Decider:
         self.rejections_to_advise = int(intake["rejections_to_advise"])
         self.reputation = float(protocol["reputation"]["initial"])
         self.hash_key = derive(context.secret, "content-hash")
-        self.hash_key_id = derive(context.secret, "content-hash-id")[:4].hex()
+        self.hash_key_id = key_id(context.secret)
         token_key = derive(context.secret, "node-token")
         self.token = lru_cache(65536)(lambda node_id, generation: node_token(token_key, node_id, generation))
         self.decode_artifact, self.decode_control, self.encode = (
@@ -72,7 +72,7 @@ class _Decider:
                 decided.count(f"ignored:{error.reason}")
                 continue
             decided.count(event["kind"])
-            if event["kind"] != "node_registered" or not event["node_id"]:
+            if event["kind"] != "node_registered" or not event["node_id"] or event["generation"] < 1:
                 continue
             key = event["node_id"].encode()
             now = nodes.get(key) or look_up(rows, NODES, [key])[key]

@@ -84,7 +84,12 @@ class _Decider:
                 canonical_id = event["artifact_id" if by_link else "canonical_id"]
                 decided.send(
                     "priorities",
-                    {"key": canonical_id, "value": self.encode(self._event(dedup_hash, canonical_id.decode(), row, batch, record))},
+                    {
+                        "key": canonical_id,
+                        "value": self.encode(
+                            self._event(dedup_hash, canonical_id.decode(errors="replace"), row, batch, record)
+                        ),
+                    },
                 )
         decided.rows = {SCORES: scores, INHERITED: inherited}
         return decided
@@ -121,8 +126,8 @@ class _Decider:
             event["raw_offset"],
             event["raw_ms"],
             event["simulated"],
-            event["node_id"].decode(),
-            event["content_type"].decode(),
+            event["node_id"].decode(errors="replace"),
+            event["content_type"].decode(errors="replace"),
         )
 
     def _link(self, event: dict[str, Any], dedup_hash: bytes, known: _Known, decided: Decided) -> Scored | None:

@@ -26,6 +26,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from streams.bench.load import admitted_records, raw_records
 from streams.broker.admin import Admin
+from streams.broker.deployment_key import claim
 from streams.broker.local import LocalBroker
 from streams.errors import IcnError
 from streams.replay.follow import Step, read_history
@@ -74,6 +75,7 @@ class Bench:
         self.env = {k: v for k, v in os.environ.items() if not k.startswith("ICN_")} | {"ICN_TOPOLOGY": str(self.file)}
         self.admin = AdminClient(self.settings.librdkafka())
         Admin(self.settings).apply(self.topology)
+        claim(self.topology, self.settings)
 
     def close(self) -> None:
         """Stop the broker, remove the data."""

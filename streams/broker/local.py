@@ -178,7 +178,8 @@ class LocalBroker:
             )
             if formatted.returncode:
                 raise BrokerError(
-                    f"Apache Kafka could not format {home / 'data'}", f"disk full? see {home / 'stdout.log'}"
+                    f"Apache Kafka could not format {home / 'data'}: {_last_line(home / 'stdout.log')}",
+                    f"disk full? see {home / 'stdout.log'}",
                 )
         process = subprocess.Popen(
             [*run, "kafka.Kafka", str(properties)],
@@ -195,7 +196,8 @@ class LocalBroker:
     def _cluster_id(self) -> str:
         path = self.folder / "cluster"
         if not path.exists():
-            path.write_text(base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("="))
+            made = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+            path.write_text("A" + made[1:])  # one that begins with "-" would be an option on Kafka's command line
         return path.read_text()
 
     def _config(self, node: int, home: Path, ports: list[tuple[int, int]]) -> dict[str, Any]:
@@ -251,3 +253,8 @@ class LocalBroker:
                     f"Apache Kafka did not answer within {timeout_s:.0f} s", f"see {self.folder}/*/kafka.log"
                 )
             time.sleep(0.1)
+
+
+def _last_line(path: Path) -> str:
+    lines = path.read_text(errors="replace").split("\n") if path.exists() else []
+    return next((line.strip()[:200] for line in reversed(lines) if line.strip()), "no word of it")

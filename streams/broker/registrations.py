@@ -9,6 +9,7 @@ from typing import Any
 
 from confluent_kafka import Producer
 
+from streams.broker.deployment_key import claim
 from streams.broker.topics import fold
 from streams.codec import Undecodable, decoder, encoder
 from streams.domain.identity import node_token
@@ -66,6 +67,7 @@ def register(
     """
     if not 0 < len(node_id) <= ID_MAX or any(c in node_id for c in "\x00/\\") or node_id in (".", ".."):
         raise IcnError(f"node id {node_id!r}: 1 to {ID_MAX} characters, none of / \\ or NUL", "for example: node-7")
+    claim(topology, settings)
     known = registered(topology, settings).get(node_id)
     if known and not rotate:
         raise IcnError(

@@ -44,6 +44,7 @@ def replay(verify: bool, stages: tuple[str, ...], from_ms: int | None, to_ms: in
       icn replay --verify
       icn replay --verify --stage s2 --from 2026-11-23T12:00:00Z
     """
+    from streams.broker.deployment_key import check_key
     from streams.replay.conservation import balance
     from streams.replay.follow import read_history
     from streams.replay.verify import SHOWN_MAX
@@ -51,6 +52,7 @@ def replay(verify: bool, stages: tuple[str, ...], from_ms: int | None, to_ms: in
     from streams.runtime.worker import load_stage
 
     topology, settings = network()
+    check_key(topology, settings)
     history = read_history(topology, settings)
     results = []
     for name in [topology.agent(stage).name for stage in stages] or topology.agents:

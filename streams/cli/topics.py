@@ -41,11 +41,12 @@ def apply(as_json: bool) -> None:
       icn topics apply
     """
     from streams.broker.admin import Admin
-    from streams.secrets import deployment_secret
+    from streams.broker.deployment_key import claim
 
     topology, settings = network()
-    deployment_secret(settings.state)
-    _show(Admin(settings).apply(topology), as_json)
+    steps = Admin(settings).apply(topology)
+    claim(topology, settings)
+    _show(steps, as_json)
 
 
 def _show(steps: list, as_json: bool) -> None:

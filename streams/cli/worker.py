@@ -22,16 +22,16 @@ def worker(stages: tuple[str, ...], no_ticks: bool) -> None:
       icn worker s1 s2           only these
     """
     from streams.broker.admin import Admin, wanted_topics
+    from streams.broker.deployment_key import claim
     from streams.cli.show import network
     from streams.runtime.supervisor import Slot, Supervisor, worker_modules
     from streams.runtime.worker import setup_logging
-    from streams.secrets import deployment_secret
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # until the supervisor has its own handler
     topology, settings = network()
     names = [topology.agent(name).name for name in stages] or list(topology.agents)
     Admin(settings).require(topology, [topic.name for topic in wanted_topics(topology)])
-    deployment_secret(settings.state)
+    claim(topology, settings)
     setup_logging()
     slot = Slot(settings.state)
     modules = worker_modules(names, slot.number)

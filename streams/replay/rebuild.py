@@ -9,6 +9,7 @@ from confluent_kafka import KafkaException, Producer
 from confluent_kafka.admin import AdminClient
 
 from streams.broker.admin import Admin
+from streams.broker.deployment_key import check_key
 from streams.errors import BrokerError, IcnError
 from streams.replay.beginning import find_beginning
 from streams.replay.follow import Gap, History, Sources, read_history
@@ -24,6 +25,7 @@ FLUSH_S = 120
 
 def plan(topology: Topology, settings: Settings, agent: Agent) -> list[str]:
     """What would be done. Raises IcnError while the stage runs."""
+    check_key(topology, settings)
     admin = AdminClient(settings.librdkafka())
     members = admin.describe_consumer_groups([agent.group])[agent.group].result().members
     if members:

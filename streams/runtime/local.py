@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from streams.broker.admin import Admin
+from streams.broker.deployment_key import claim
 from streams.broker.local import LocalBroker
-from streams.secrets import deployment_secret
 from streams.settings import Settings, read_settings
 from streams.topology import Topology
 
@@ -30,7 +30,7 @@ def broker_and_topics(topology: Topology, say: Callable[[str], None]) -> Iterato
     try:
         if steps := Admin(settings).apply(topology):
             say(f"made {len(steps)} topics")
-        deployment_secret(settings.state)
+        claim(topology, settings)
         yield settings
     finally:
         if started is not None:

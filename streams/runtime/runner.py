@@ -15,7 +15,8 @@ from pathlib import Path
 from confluent_kafka import Consumer
 
 from streams.broker.admin import CHANGELOG_CONFIG, Existing
-from streams.broker.topics import watermarks
+from streams.broker.topics import fold, watermarks
+from streams.codec import Undecodable, decoder
 from streams.errors import Fatal
 from streams.runtime.checkpoint import Checkpoint
 from streams.runtime.stage import Batch, Record, Stage
@@ -118,8 +119,24 @@ class Runner:
         if rows is None:
             return False
         self.restored_rows += rows
+        if store.marker.sequence < 0:
+            self._refuse_lost_tables(partition)
         self._find_positions(partition, store.marker.applied, reader)
         return True
+
+    def _refuse_lost_tables(self, partition: int) -> None:
+        """Tables that are empty though batches were decided: to begin afresh would decide everything twice."""
+        decode, name = decoder("batch"), self.topology.topic("batches").name
+        for message in fold(self.settings, name):
+            try:
+                event = decode(message.value() or b"")
+            except Undecodable:  # not ours; icn replay says where it is
+                continue
+            if (event["stage"], event["partition"]) == (self.stage.agent.name, partition):
+                raise Fatal(
+                    f"{self.stage.agent.changelog}/{partition} has no marker, but {name}/{message.partition()}/{message.offset()} "
+                    f"is a batch of this stage. Was a rebuild interrupted? icn rebuild {self.stage.agent.name} --execute"
+                )
 
     def _find_positions(self, partition: int, applied: Mapping[str, int], reader: Consumer) -> None:
         for alias in self.stage.agent.reads:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, IsolationLevel, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
@@ -17,6 +17,7 @@ from streams.errors import BrokerError
 from streams.settings import Settings
 
 TIMEOUT_S = 15
+HELD_AFTER_S = 30  # twice as long as a transaction of ours may be open
 
 
 @dataclass(frozen=True)
@@ -30,8 +31,11 @@ class Lag:
     end: int
     lag: int | None  # events
     lag_seconds: float | None  # age of the oldest record not committed, by its broker time
-    status: str  # OK: nothing to do; BEHIND: a live member works on it; STOP: lag, and nobody works on it; NO_COMMIT
+    status: (
+        str  # OK: nothing to do; BEHIND: a live member works on it; STOP: lag, and nobody works on it; NO_COMMIT; HELD
+    )
     state: str  # of the group: STABLE, EMPTY, …
+    held: int = 0  # events behind an open transaction: there, but no reader may see them. HELD: for longer than any of ours lasts
 
 
 def read_lag(settings: Settings, groups: Sequence[str] = ()) -> list[Lag]:
@@ -51,7 +55,8 @@ def read_lag(settings: Settings, groups: Sequence[str] = ()) -> list[Lag]:
             for name, future in zip(names, futures, strict=True)
         }
         wanted = {(tp.topic, tp.partition) for tps in committed.values() for tp in tps}
-        ends = _ends(admin, wanted)
+        ends = _ends(admin, wanted, IsolationLevel.READ_COMMITTED)
+        written = _ends(admin, wanted, IsolationLevel.READ_UNCOMMITTED)
     except KafkaException as error:
         raise BrokerError(
             f"{settings.brokers}: {error.args[0].str()}", "is the broker running? icn broker status"
@@ -63,22 +68,31 @@ def read_lag(settings: Settings, groups: Sequence[str] = ()) -> list[Lag]:
         if 0 <= tp.offset < ends.get((tp.topic, tp.partition), 0)
     ]
     seen = _oldest(settings, sorted(set(behind)))
+    held = {(*place, end): written[place] - end for place, end in ends.items() if written.get(place, end) > end}
+    since = _oldest(settings, sorted(held), "read_uncommitted")
     rows = []
     for name in names:
         for tp in sorted(committed[name], key=lambda tp: (tp.topic, tp.partition)):
             end = ends.get((tp.topic, tp.partition))
             if end is not None:
-                rows.append(_lag(name, tp, end, seen.get((tp.topic, tp.partition, tp.offset)), states[name]))
+                row = _lag(name, tp, end, seen.get((tp.topic, tp.partition, tp.offset)), states[name])
+                place = (tp.topic, tp.partition, end)
+                if place in held:
+                    age_s = time.time() - (since.get(place) or time.time() * 1000) / 1000
+                    row = replace(row, held=held[place], status="HELD" if age_s > HELD_AFTER_S else row.status)
+                rows.append(row)
     return rows
 
 
-def _ends(admin: AdminClient, partitions: set[tuple[str, int]]) -> dict[tuple[str, int], int]:
+def _ends(
+    admin: AdminClient, partitions: set[tuple[str, int]], isolation: IsolationLevel
+) -> dict[tuple[str, int], int]:
     if not partitions:
         return {}
     asked = admin.list_offsets(
         {TopicPartition(t, p): OffsetSpec.latest() for t, p in partitions},
         request_timeout=TIMEOUT_S,
-        isolation_level=IsolationLevel.READ_COMMITTED,
+        isolation_level=isolation,
     )
     ends = {}
     for tp, future in asked.items():
@@ -89,12 +103,18 @@ def _ends(admin: AdminClient, partitions: set[tuple[str, int]]) -> dict[tuple[st
     return ends
 
 
-def _oldest(settings: Settings, at: Sequence[tuple[str, int, int]]) -> dict[tuple[str, int, int], int | None]:
+def _oldest(
+    settings: Settings, at: Sequence[tuple[str, int, int]], isolation: str = "read_committed"
+) -> dict[tuple[str, int, int], int | None]:
     """(topic, partition, offset) -> broker time of the first record there, or None where only control records follow."""
     found: dict[tuple[str, int, int], int | None] = {}
     if not at:
         return found
-    consumer = Consumer(settings.librdkafka_reader(**{"fetch.message.max.bytes": 1 << 16, "queued.min.messages": 1}))
+    consumer = Consumer(
+        settings.librdkafka_reader(
+            **{"fetch.message.max.bytes": 1 << 16, "queued.min.messages": 1, "isolation.level": isolation}
+        )
+    )
     try:
         # groups of one topic may be at different offsets: one assignment per round, each partition once in it
         left = list(at)

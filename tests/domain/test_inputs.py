@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from streams.cli.main import of_kafka
 from streams.cli.show import CELL_MIN, counted, fit
 from streams.domain.artifact import Limits
 from streams.errors import ArtifactError
@@ -163,3 +164,21 @@ def test_a_table_fits_into_its_terminal_as_long_as_it_says_something() -> None:
 def test_one_is_not_a_plural() -> None:
     """1 node, 0 nodes."""
     assert [counted(n, "node") for n in (0, 1, 2)] == ["0 nodes", "1 node", "2 nodes"]
+
+
+@pytest.mark.parametrize(
+    ("code", "hint"),
+    [
+        ("COORDINATOR_LOAD_IN_PROGRESS", "try again in a moment"),
+        ("UNKNOWN_TOPIC_OR_PART", "icn topics apply"),
+        ("_TRANSPORT", "broker"),
+    ],
+)
+def test_what_kafka_raises_is_one_line_with_a_hint(code: str, hint: str) -> None:
+    """Also where nobody expected it."""
+    from confluent_kafka import KafkaError, KafkaException
+
+    told = of_kafka(KafkaException(KafkaError(getattr(KafkaError, code))))
+
+    assert str(told.args[0]).startswith("Kafka: ")
+    assert hint in told.hint

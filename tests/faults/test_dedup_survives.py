@@ -95,7 +95,7 @@ def test_a_lost_data_folder_is_restored_from_the_changelog(net: Network, seed: i
 def test_a_worker_stopped_past_its_session_and_woken_does_no_harm(net: Network, seed: int, faults: int) -> None:
     """SIGSTOP until others have taken over, then SIGCONT: the zombie is fenced."""
     rng = random.Random(seed)
-    rounds = max(1, faults // 3)
+    rounds = faults
     feed = Feed(net, 5000 * (rounds + 1))
     net.worker("s2")
     net.worker("s2")

@@ -62,7 +62,7 @@ def test_a_restarted_broker_is_waited_for(tmp_path: Path, seed: int, faults: int
     rng = random.Random(seed)
     broker = LocalBroker(tmp_path)
     bootstrap = broker.start(owned=True)
-    rounds = max(2, faults // 3)
+    rounds = faults
     try:
         with network(bootstrap, tmp_path, **NO_LIMITS) as net:
             add_nodes(net, "n1")

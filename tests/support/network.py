@@ -17,6 +17,7 @@ import psutil
 import yaml
 
 from streams.broker.admin import Admin
+from streams.broker.deployment_key import claim
 from streams.settings import Settings, read_settings
 from streams.topology import PACKAGE, Topology, parse
 
@@ -45,6 +46,7 @@ class Network:
         self.workers: list[subprocess.Popen[bytes]] = []
         self.log = (folder / "workers.log").open("ab")
         Admin(self.settings).apply(self.topology)
+        claim(self.topology, self.settings)
 
     def topic(self, alias: str) -> str:
         """The topic's name on the broker."""
