@@ -43,7 +43,7 @@ def ends(consumer: Consumer, topic: str) -> dict[int, tuple[int, int]]:
     try:
         about = consumer.list_topics(topic, timeout=10).topics[topic]
         if about.error is not None:
-            raise BrokerError(f'topic "{topic}": {about.error.str()}', "icn topics plan")
+            raise BrokerError(f'topic "{topic}": {about.error.str()}', "icn topics apply makes what is missing")
         return {p: watermarks(consumer, topic, p, 10) for p in about.partitions}
     except KafkaException as error:
         raise BrokerError(f"{topic}: {error.args[0].str()}", "is the broker running? icn broker status") from error

@@ -34,35 +34,44 @@ def show(wanted: str, as_json: bool) -> None:
     if as_json:
         print_json({"wanted": wanted, "steps": steps})
     elif steps:
-        table(("time", "step", "what", "at"), [(when(s["time_ms"]), s["step"], _words(s), s["at"]) for s in steps])
+        table(
+            ("time", "step", "artifact", "what", "at"),
+            [(when(s["time_ms"]), s["step"], own, words, s["at"]) for s in steps for own, words in _rows(s)],
+        )
     else:
         click.echo(f"nothing known of {wanted}; icn receipts --node NODE shows what was rejected")
     sys.exit(0 if steps else 1)
 
 
-def _words(step: dict[str, Any]) -> str:
+def _rows(step: dict[str, Any]) -> list[tuple[str, str]]:
+    """(artifact's own id, what happened to it); a receipt may tell of several."""
     event = step["event"]
     if step["step"] == "sent":
-        return f"by {event['node_id']}, confidence {event['confidence']:g}: {clip(event['content'], 60)}"
+        return [
+            (
+                event["artifact_id"],
+                f"by {event['node_id']}, confidence {event['confidence']:g}: {clip(event['content'], 60)}",
+            )
+        ]
     if step["step"] == "admitted":
         facts = event["facts"]
         reputation = f"reputation revision {facts['reputation_revision']} ({facts['effective_reputation']:g})"
-        return f"{reputation}, {facts['node_hour_used']} used of the node's hour"
+        return [(facts["artifact_id"], f"{reputation}, {facts['node_hour_used']} used of the node's hour")]
     if step["step"] == "decided":
         facts = event["facts"]
         link = event["corroborates"]
         about = f", corroborates {link['artifact_id']}{' independently' if link['independent'] else ''}" if link else ""
         counted = f"version {event['version']}, sighting {event['sightings']} of {event['canonical_id']}"
-        return f"{event['decision']} by {facts['node_id']}: {counted}{about}"
+        return [(facts["artifact_id"], f"{event['decision']} by {facts['node_id']}: {counted}{about}")]
     if step["step"] == "receipt":
-        return f"{event['stage']} to {event['node_id']}: " + ", ".join(
-            o["outcome"] + (f" ({o['reason']})" if o["reason"] else "") for o in event["outcomes"]
-        )
+        told = f"{event['stage']} to {event['node_id']}"
+        return [
+            (o["artifact_id"], f"{told}: {o['outcome']}" + (f" ({o['reason']})" if o["reason"] else ""))
+            for o in event["outcomes"]
+        ]
     if step["step"] == "linked":
-        return (
-            f"near duplicate of {event['near_duplicate_of']}, similarity {event['similarity']:.3f} ({event['method']})"
-        )
-    return (
-        f"score {event['score']:.4f} = ({event['threat_term']:g} + {event['opportunity_term']:g} + {event['confidence_term']:g}) "
-        f"× {event['effective_reputation']:g} × {event['decay']:.3f}"
-    )
+        near = f"near duplicate of {event['near_duplicate_of']}"
+        return [(event["artifact_id"], f"{near}, similarity {event['similarity']:.3f} ({event['method']})")]
+    terms = f"{event['threat_term']:g} + {event['opportunity_term']:g} + {event['confidence_term']:g}"
+    score = f"score {event['score']:.4f} = ({terms}) × {event['effective_reputation']:g} × {event['decay']:.3f}"
+    return [(event["canonical_id"], score)]

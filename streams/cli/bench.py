@@ -74,4 +74,5 @@ def stream(
         f"chain, two workers: {made['chain_records_per_s']:,.0f}/s; s1 alone on one partition: {made['s1_ceiling_per_s']:,.0f}/s; "
         f"restore: {made['restore_records_per_s']:,.0f} rows/s"
     )
+    click.echo("memory of s2: " + ", ".join(f"{rss:.0f} MiB at {keys:,} keys" for keys, rss in made["memory"]))
     click.echo(made["machine"])

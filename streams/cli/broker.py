@@ -8,13 +8,13 @@ from typing import Any
 
 import click
 
-from streams.cli.show import json_option, network, print_json, say
+from streams.cli.show import confirm, json_option, network, print_json, say
 
 
 def _local(nodes: int = 1) -> Any:
     from streams.broker.local import LocalBroker
 
-    _, settings = network()
+    _, settings = network(broker=False)
     return LocalBroker(settings.state, nodes)
 
 
@@ -79,16 +79,24 @@ def status(as_json: bool) -> None:
 @broker.command()
 @click.option("--yes", is_flag=True, help="Don't ask.")
 def wipe(yes: bool) -> None:
-    """Stop it and delete its data: every event of the local deployment.
+    """Stop it and delete its data: every event of the local deployment, the tables made of them, what nodes have in their outboxes.
+
+    The deployment's key and the nodes' tokens are kept.
 
     \b
     Example:
       icn broker wipe --yes
     """
     local = _local(5)
+    state = local.folder.parent
+    # tables and outboxes of a log that is gone: a new deployment must not go on with them
+    folders = (local.folder, state / "workers", state / "outbox")
     if not yes:
-        click.confirm(f"delete {local.folder}?", abort=True)
+        click.echo(
+            f"all events: {folders[0]}\nall tables: {folders[1]}\nall artifacts under way: {folders[2]}", err=True
+        )
+        confirm("delete these folders?")
     local.stop()
-    shutil.rmtree(local.folder, ignore_errors=True)
-    shutil.rmtree(local.folder.parent / "workers", ignore_errors=True)  # tables of a log that is gone
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)
     click.echo("wiped")

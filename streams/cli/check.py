@@ -10,12 +10,13 @@ from typing import Any
 
 import click
 
-from streams.cli.show import json_option, network, print_json, table
-from streams.errors import IcnError
+from streams.cli.show import counted, json_option, network, print_json, reach, table
+from streams.errors import BrokerError, IcnError
 from streams.units import human_bytes
 
 DISK_WANTED_BYTES = 1 << 30
 CLOCK_OFF_MAX_S = 5.0
+ASK_THE_BROKER = ("topics as planned", "clock")
 
 
 @click.command()
@@ -27,13 +28,21 @@ def check(as_json: bool) -> None:
     Example:
       icn check
     """
-    topology, settings = network()
-    rows = []
+    from confluent_kafka import KafkaException
+
+    from streams.cli.main import of_kafka
+
+    topology, settings = network(broker=False)
+    rows: list[dict[str, Any]] = []
     for name, look in _looks(topology, settings):
         try:
+            if name in ASK_THE_BROKER and not rows[0]["ok"]:  # each would wait for it again
+                raise BrokerError("not looked at: no broker")
             fine, words = look()
         except IcnError as error:
             fine, words = False, str(error.args[0])
+        except KafkaException as error:
+            fine, words = False, str(of_kafka(error).args[0])
         rows.append({"check": name, "ok": fine, "detail": words})
     if as_json:
         print_json(rows)
@@ -49,12 +58,13 @@ def _looks(topology: Any, settings: Any) -> Iterator[tuple[str, Callable[[], tup
     from streams.secrets import deployment_secret, secret_path
 
     def broker() -> tuple[bool, str]:
+        reach(settings.require_brokers())
         brokers = Admin(settings).client.list_topics(timeout=10).brokers
-        return True, f"{len(brokers)} brokers at {settings.brokers}"
+        return True, f"{counted(len(brokers), 'broker')} at {settings.brokers}"
 
     def topics() -> tuple[bool, str]:
         steps = Admin(settings).plan(topology)
-        return not steps, f"{len(steps)} differences: icn topics plan" if steps else "as topology.yaml says"
+        return not steps, f"{counted(len(steps), 'difference')}: icn topics plan" if steps else "as topology.yaml says"
 
     def schemas() -> tuple[bool, str]:
         changed = [

@@ -11,12 +11,13 @@ from pathlib import Path
 
 import click
 
-from streams.cli.show import network, say, table
+from streams.cli.show import confirm, network, say, table
 
 
 @click.command()
 @click.option("--keep", is_flag=True, help="Keep the demo's data (under the state folder) for a look afterwards.")
-def demo(keep: bool) -> None:
+@click.option("--yes", is_flag=True, help="Replace what an earlier --keep has kept, without asking.")
+def demo(keep: bool, yes: bool) -> None:
     """Run the network on the MISP galaxies: six nodes, one of them too greedy, one that repeats another.
 
     Starts a real Apache Kafka and all stages, shows rates, decisions, the top priorities with their factors, the conservation equation,
@@ -26,8 +27,9 @@ def demo(keep: bool) -> None:
     Example:
       icn demo
     """
-    _, settings = network()
+    _, settings = network(broker=False)
     folder = settings.state / "demo"
+    _may_replace(folder, yes)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     os.environ["ICN_STATE"] = str(folder)
@@ -40,6 +42,22 @@ def demo(keep: bool) -> None:
     if keep:
         say(f"the demo's data is in {folder}; icn --state {folder} up goes on with it")
     sys.exit(code)
+
+
+def _may_replace(folder: Path, yes: bool) -> None:
+    """Ask before the data of an earlier demo is deleted. Raises IcnError where nobody can be asked, or it is in use."""
+    from streams.broker.local import LocalBroker
+    from streams.errors import IcnError
+
+    if not folder.exists():
+        return
+    if LocalBroker(folder).pid() is not None:
+        raise IcnError(f"the network of an earlier demo is running in {folder}", f"icn --state {folder} broker stop")
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise IcnError(f"{folder} has the data of an earlier demo", "icn demo --yes deletes it, or move it away")
+    confirm(f"delete {folder}, the data of an earlier demo?")
 
 
 def _run(folder: Path) -> int:

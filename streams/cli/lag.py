@@ -7,6 +7,7 @@ from dataclasses import asdict
 import click
 
 from streams.cli.show import json_option, network, print_json, table
+from streams.errors import IcnError
 from streams.units import human_ms
 
 
@@ -24,6 +25,12 @@ def lag(groups: tuple[str, ...], as_json: bool) -> None:
 
     _, settings = network()
     rows = read_lag(settings, groups)
+    if missing := sorted(set(groups) - {row.group for row in rows}):
+        known = sorted({row.group for row in read_lag(settings)})
+        raise IcnError(
+            f'no group "{missing[0]}" has committed anything at {settings.brokers}',
+            f"known: {', '.join(known)}" if known else "no group has: icn up, or icn worker",
+        )
     if as_json:
         print_json([asdict(row) for row in rows])
         return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import click
 
 from streams import __version__
-from streams.errors import IcnError
+from streams.errors import BrokerError, IcnError
 
 # command -> module in streams.cli, in the order of a newcomer's first day
 COMMANDS = {
@@ -65,6 +66,8 @@ def icn(topology: Path | None, brokers: str | None, state: Path | None, quiet: b
       icn produce findings.jsonl --node node-7
       icn top
     """
+    if os.environ.get("NO_COLOR"):
+        click.get_current_context().color = False
     for name, value in (
         ("ICN_TOPOLOGY", topology),
         ("ICN_BROKERS", brokers),
@@ -77,6 +80,9 @@ def icn(topology: Path | None, brokers: str | None, state: Path | None, quiet: b
 
 def main(argv: list[str] | None = None) -> None:
     """Exit codes: 0 fine, 1 found something wrong, 2 could not do it."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a file's name or an id may hold what is no text
     try:
         code: Any = icn.main(argv, prog_name="icn", standalone_mode=False)
     except click.exceptions.Exit as error:
@@ -87,7 +93,7 @@ def main(argv: list[str] | None = None) -> None:
     except click.Abort:
         code = 130
     except IcnError as error:
-        click.echo(f"icn: {error}", err=True)
+        click.echo(f"icn: {fitting(error)}", err=True)
         code = 2
     except BrokenPipeError:  # `icn cat … | head`
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123
@@ -95,4 +101,46 @@ def main(argv: list[str] | None = None) -> None:
     except OSError as error:
         click.echo(f"icn: {error.strerror or error}{f': {error.filename}' if error.filename else ''}", err=True)
         code = 2
+    except Exception as error:
+        if not _from_kafka(error):
+            raise  # a bug: its traceback is what we need
+        click.echo(f"icn: {of_kafka(error)}", err=True)
+        code = 2
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def fitting(error: IcnError) -> IcnError:
+    """The same with the hint that fits this command line: whoever raised it doesn't know whether the local broker is meant."""
+    from streams.cli.show import broker_hint
+
+    if isinstance(error, BrokerError) and "icn broker status" in error.hint:
+        error.hint = broker_hint()
+    elif isinstance(error, BrokerError) and error.hint == "icn topics plan":
+        error.hint = "icn topics apply makes what is missing"
+    return error
+
+
+def _from_kafka(error: Exception) -> bool:
+    kafka = sys.modules.get("confluent_kafka")  # not imported: not raised by it
+    return kafka is not None and isinstance(error, kafka.KafkaException)
+
+
+def of_kafka(error: Exception) -> IcnError:
+    """A KafkaException nobody expected, as one line for a person."""
+    from confluent_kafka import KafkaError
+
+    from streams.cli.show import broker_hint
+
+    told = error.args[0] if error.args else error
+    if not isinstance(told, KafkaError):
+        return BrokerError(f"Kafka: {told}", broker_hint())
+    if told.code() in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION):
+        return BrokerError(f"Kafka: {told.str()}", "icn topics apply makes what is missing")
+    if told.code() in (
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.NOT_COORDINATOR,
+        KafkaError.LEADER_NOT_AVAILABLE,
+    ):
+        return BrokerError(f"Kafka: {told.str()}", "it may just have started: try again in a moment")
+    return BrokerError(f"Kafka: {told.str()}", broker_hint())

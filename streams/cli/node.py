@@ -28,9 +28,15 @@ def register(
     Example:
       icn node register node-7 --principal alice
     """
-    from streams.broker.registrations import in_force, register, token_path
+    from streams.broker.registrations import in_force, register, registered, token_path
+    from streams.errors import IcnError
 
+    for what, text in (("node id", node_id), ("principal", principal), *(("capability", c) for c in capabilities)):
+        if not text.strip() or not text.isprintable():
+            raise IcnError(f"{what} {text!r}: at least one character, none of them a control character")
     topology, settings = network()
+    if rotate and node_id not in registered(topology, settings):
+        raise IcnError(f'node "{node_id}" is not registered, so it has no token to rotate', "leave out --rotate")
     made = register(topology, settings, node_id, principal, capabilities, capacity, rotate)
     live = in_force(topology, settings, made["partition"], made["offset"], 10)
     if as_json:

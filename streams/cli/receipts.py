@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 import click
 
 from streams.cli.show import json_option, network, print_json, table, when
 
+ARTIFACTS_SHOWN = 10  # of one receipt
+
 
 @click.command()
 @click.option("--node", "node_id", required=True, help="Whose receipts.")
-@click.option("--last", default=20, show_default=True, help="How many of the newest.")
+@click.option("--last", default=20, type=click.IntRange(1), show_default=True, help="How many of the newest.")
 @json_option
 def receipts(node_id: str, last: int, as_json: bool) -> None:
-    """Show a node's receipts: per batch and stage what was accepted, duplicate and rejected, and the quota left.
+    """Show a node's receipts: per batch and stage what became of which artifact, and why; the quota left.
 
     \b
     Example:
       icn receipts --node node-7
     """
+    from streams.broker.registrations import registered
     from streams.broker.topics import fold
     from streams.codec import decoder
+    from streams.errors import IcnError
     from streams.sdk.partition import partition_of
 
     topology, settings = network()
@@ -31,6 +36,8 @@ def receipts(node_id: str, last: int, as_json: bool) -> None:
         for m in fold(settings, topic.name, partition_of(node_id.encode(), topic.partitions))
         if m.key() == node_id.encode()
     ]
+    if not found and node_id not in registered(topology, settings):
+        raise IcnError(f'node "{node_id}" is not registered', "icn node list")
     found = found[-last:]
     if as_json:
         print_json(
@@ -46,19 +53,23 @@ def receipts(node_id: str, last: int, as_json: bool) -> None:
             ]
         )
         return
-    rows = []
+    rows: list[tuple[Any, ...]] = []
     for message, receipt in found:
-        kinds = Counter(o["outcome"] for o in receipt["outcomes"])
-        why = Counter(o["reason"] for o in receipt["outcomes"] if o["reason"])
-        rows.append(
-            (
-                when(message.timestamp()[1]),
-                receipt["stage"],
-                ", ".join(f"{n} {k}" for k, n in kinds.items()),
-                ", ".join(f"{n} {k}" for k, n in why.items()) or "-",
-                "-" if receipt["quota_left"] is None else receipt["quota_left"],
-                receipt["status"],
-                "; ".join(receipt["suggestions"]),
-            )
+        told = sorted(receipt["outcomes"], key=lambda o: o["reason"] is None)  # the refused first: they need somebody
+        about = (
+            "-" if receipt["quota_left"] is None else receipt["quota_left"],
+            "; ".join((receipt["status"], *receipt["suggestions"])),
         )
-    table(("time", "stage", "outcomes", "reasons", "quota left", "status", "suggestions"), rows, right=(4,))
+        rows += [
+            (when(message.timestamp()[1]), receipt["stage"], o["artifact_id"], _words(o), *about)
+            for o in told[:ARTIFACTS_SHOWN]
+        ]
+        if more := Counter(o["outcome"] for o in told[ARTIFACTS_SHOWN:]):
+            left = ", ".join(f"{n} {k}" for k, n in more.items())
+            rows.append((when(message.timestamp()[1]), receipt["stage"], "… (--json has all)", left, *about))
+    table(("time", "stage", "artifact", "outcome", "quota left", "status"), rows, right=(4,))
+
+
+def _words(outcome: dict[str, Any]) -> str:
+    why = f" ({outcome['reason']})" if outcome["reason"] else ""
+    return outcome["outcome"] + why

@@ -4,28 +4,87 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import socket
 import sys
+import time
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import click
 
+from streams.errors import BrokerError
+
+REACH_S = 4  # a broker that restarts is back by then
+CELL_MIN = 4  # narrower says nothing
+
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document instead of a table.")
 
 
-def network() -> tuple[Any, Any]:
-    """(topology, settings) as the command line and the environment say."""
+def network(broker: bool = True) -> tuple[Any, Any]:
+    """(topology, settings) as the command line and the environment say. `broker`: the command needs one that answers."""
     from streams.settings import read_settings
     from streams.topology import load
 
     topology = load()
     settings = read_settings(topology)
+    if broker:
+        reach(settings.require_brokers())
     if settings.registry:
         from streams.registry_client import adopt_ids
 
         adopt_ids(topology, settings)
     return topology, settings
+
+
+def reach(brokers: str) -> None:
+    """Wait until one of the brokers takes a connection. Raises BrokerError: librdkafka would ask each for a minute."""
+    addresses = [_address(broker) for broker in brokers.split(",")]
+    deadline = time.monotonic() + REACH_S
+    while True:
+        for address in addresses:
+            try:
+                socket.create_connection(address, REACH_S / len(addresses)).close()
+                return
+            except (OSError, UnicodeError):  # UnicodeError: no host can be called so
+                continue
+        if time.monotonic() > deadline:
+            raise BrokerError(f"can't reach {brokers}", broker_hint())
+        time.sleep(0.2)
+
+
+def _address(broker: str) -> tuple[str, int]:
+    host, _, port = broker.strip().rpartition("://")[2].rpartition(":")
+    if not host or not port.isdecimal() or int(port) > 65535:
+        raise BrokerError(f"no broker can be at {broker!r}", "write host:port,… for --broker or ICN_BROKERS")
+    return host.strip("[]"), int(port)
+
+
+def broker_hint() -> str:
+    """What to do when the broker doesn't answer: only the local one can be looked at here."""
+    from streams.topology import load
+
+    if os.environ.get("ICN_BROKERS") or load().local.get("brokers"):
+        return "is the broker running? is --broker (ICN_BROKERS) right?"
+    return "icn broker status says whether the local one runs; --broker host:port uses another"
+
+
+def confirm(question: str) -> None:
+    """Ask before something is lost. Ends the command where the answer is no, or there is none."""
+    try:
+        agreed = click.confirm(question, err=True)
+    except click.Abort:  # Ctrl-C, or no more input
+        click.echo(err=True)
+        agreed = False
+    if not agreed:
+        click.echo("nothing was done", err=True)
+        raise click.exceptions.Exit(2)
+
+
+def counted(number: int, what: str) -> str:
+    """1 node, 2 nodes."""
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def say(text: str) -> None:
@@ -42,21 +101,57 @@ def print_json(value: Any) -> None:
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[Any]], right: Iterable[int] = (), title: str = "") -> None:
-    """A plain table, columns as wide as needed; `right`: columns of numbers."""
-    cells = [[str(cell) for cell in row] for row in rows]
-    widths = [max(len(line[i]) for line in [list(header), *cells]) for i in range(len(header))]
+    """A plain table, columns as wide as needed and as the terminal allows; `right`: columns of numbers, never shortened."""
+    cells = [[_printable(str(cell)) for cell in row] for row in rows]
     numbers = set(right)
+    needed = [max(len(line[i]) for line in [list(header), *cells]) for i in range(len(header))]
+    room = _room()
+    least = [max([1, *(len(row[i]) for row in cells)]) if i in numbers else CELL_MIN for i in range(len(header))]
+    widths = needed if room is None else fit(needed, least, room)
 
     def line(row: Sequence[str]) -> str:
-        return "  ".join(
-            c.rjust(w) if i in numbers else c.ljust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))
+        text = "  ".join(
+            _cut(c, w).rjust(w) if i in numbers else _cut(c, w).ljust(w)
+            for i, (c, w) in enumerate(zip(row, widths, strict=True))
         ).rstrip()
+        return text if room is None else _cut(text, room, prose=True)
 
     if title:
         click.echo(click.style(title, bold=True))
-    click.echo(click.style(line(list(header)), dim=True))
+    click.echo(click.style(line([_cut(h, w, prose=True) for h, w in zip(header, widths, strict=True)]), dim=True))
     for row in cells:
         click.echo(line(row))
+
+
+def fit(needed: Sequence[int], least: Sequence[int], room: int) -> list[int]:
+    """Column widths that fit into `room`: the widest gives way first, none below its least."""
+    widths = list(needed)
+    for _ in range(sum(widths) + 2 * (len(widths) - 1) - room):
+        can = [i for i in range(len(widths)) if widths[i] > least[i]]
+        if not can:
+            break
+        widths[max(can, key=lambda i: widths[i])] -= 1
+    return widths
+
+
+def _room() -> int | None:
+    """Characters in a line; None in a pipe, where nothing may be lost."""
+    if os.environ.get("COLUMNS", "").isdecimal() or sys.stdout.isatty():
+        return max(20, shutil.get_terminal_size().columns)
+    return None
+
+
+def _cut(text: str, width: int, prose: bool = False) -> str:
+    """Shortened with …: prose at its end, names and ids in the middle, since what tells them apart is at both ends."""
+    if len(text) <= width:
+        return text
+    tail = 0 if prose or " " in text else (width - 1) // 2
+    return f"{text[: width - 1 - tail]}…{text[len(text) - tail :]}"
+
+
+def _printable(text: str) -> str:
+    """Content comes from anywhere: it must not move the cursor."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else "\ufffd" for c in text)
 
 
 def when(ms: int | None) -> str:
@@ -68,5 +163,4 @@ def when(ms: int | None) -> str:
 
 def clip(text: str, width: int) -> str:
     """One line of at most this many characters."""
-    one_line = " ".join(text.split())
-    return one_line if len(one_line) <= width else one_line[: width - 1] + "…"
+    return _cut(" ".join(text.split()), width, prose=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from streams.cli.show import json_option, network, print_json, table
+from streams.cli.show import counted, json_option, network, print_json, table
 
 
 @click.command()
@@ -54,11 +54,11 @@ def status(as_json: bool) -> None:
         1 for alias, topic in topology.topics.items() if alias.endswith(".dlq") for _ in fold(settings, topic.name)
     )
     attention = [
-        f"{s['stage']} is not running ({s['lag']} events wait): icn worker {s['stage']}"
+        f"{s['stage']} is not running ({counted(s['lag'], 'event')} waiting): icn worker {s['stage']}"
         for s in stages
         if s["group"] in ("empty", "dead")
     ]
-    attention += [f"{dead} dead letters: icn dlq list"] if dead else []
+    attention += [f"{counted(dead, 'dead letter')}: icn dlq list"] if dead else []
     about = {
         "deployment": topology.deployment,
         "broker": settings.brokers,
@@ -75,7 +75,7 @@ def status(as_json: bool) -> None:
         if topology.simulated:
             click.echo("SIMULATED deployment: none of this enters a reliability figure")
         click.echo(
-            f"{topology.deployment} at {settings.brokers}: {about['nodes']} nodes; "
+            f"{topology.deployment} at {settings.brokers}: {counted(about['nodes'], 'node')}; "
             + ", ".join(f"{n} {k.replace('_', '-')}" for k, n in totals.items())
         )
         table(

@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from streams.cli.show import say
+from streams.cli.show import reach, say
 
 
 @click.command()
@@ -25,6 +25,8 @@ def up(workers: int) -> None:
     from streams.topology import load
 
     topology = load()
+    if given := os.environ.get("ICN_BROKERS") or topology.local.get("brokers"):
+        reach(given)
     with broker_and_topics(topology, say) as settings:
         setup_logging()
         os.environ["ICN_BROKERS"] = settings.brokers

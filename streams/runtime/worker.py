@@ -58,6 +58,10 @@ def hold_on_to_lifeline() -> None:
     threading.Thread(target=wait, daemon=True, name="lifeline").start()
 
 
+LIBRARIES = ("faust", "mode", "aiokafka", "kafka", "streams")  # `streams`: services that Faust logs for
+SAME_AGAIN_S = 10.0
+
+
 def setup_logging() -> None:
     """One line an event, to stderr: time, level, what."""
     logging.basicConfig(
@@ -66,8 +70,28 @@ def setup_logging() -> None:
         stream=sys.stderr,
         force=True,
     )
-    for name in ("faust", "mode", "aiokafka", "kafka", "streams"):  # `streams`: services that Faust logs for
+    for name in LIBRARIES:
         logging.getLogger(name).setLevel(os.environ.get("ICN_LOG_LIBRARIES", "ERROR"))
+    seldom = Seldom()
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(seldom)
+
+
+class Seldom(logging.Filter):
+    """A library may say the same thing once in ten seconds: a broker that is away makes aiokafka say it 250 times in one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said: dict[tuple[str, str], float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.name.partition(".")[0] not in LIBRARIES:
+            return True
+        now, what = time.monotonic(), (record.name, str(record.msg)[:60])
+        if now - self._said.get(what, -SAME_AGAIN_S) < SAME_AGAIN_S:
+            return False
+        self._said[what] = now
+        return True
 
 
 def run(name: str, slot: int) -> int:
@@ -102,6 +126,7 @@ def run(name: str, slot: int) -> int:
     gc.freeze()
     gc.set_threshold(500_000, 10, 10)
     worker = faust.Worker(app.faust, override_logging=False, redirect_stdouts=False, loglevel=None, quiet=True)
+    worker.spinner = None  # it writes cursor codes, also into a file
     threading.Thread(
         target=_end_in_time, args=(worker, app, settings.drain_deadline_ms / 1000), daemon=True, name="ending"
     ).start()

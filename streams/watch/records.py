@@ -3,20 +3,44 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from streams.broker.topics import fold
+from confluent_kafka import Consumer
+
+from streams.broker.topics import ends, fold
 from streams.codec import Undecodable, decoder
 from streams.settings import Settings
 from streams.topology import Topology
 
-WIDEN_MS = (600_000, 86_400_000, None)  # how far before the id's time to start: ten minutes, a day, the beginning
+# how far before the id's time to start
+WIDEN_MS = {600_000: "ten minutes before the id's time", 86_400_000: "a day before it", None: "the beginning"}
 
 
 def record_at(settings: Settings, topic: str, partition: int, offset: int) -> Any | None:
     """The record at these coordinates, None if it is gone."""
     return next(iter(fold(settings, topic, partition, start={partition: offset}, until={partition: offset + 1})), None)
+
+
+def last_records(settings: Settings, topic: str, count: int, partition: int | None = None) -> Iterator[Any]:
+    """The last `count` records of each partition, or of one. Offsets can't tell: transaction markers and compaction take some."""
+    consumer = Consumer(settings.librdkafka_reader())
+    try:
+        bounds = ends(consumer, topic)
+    finally:
+        consumer.close()
+    for at, (low, high) in sorted(bounds.items()):
+        if partition not in (None, at):
+            continue
+        span = count
+        while True:
+            start = max(low, high - span)
+            found = deque(fold(settings, topic, at, start={at: start}, until={at: high}), maxlen=count)
+            if len(found) == count or start == low:
+                break
+            span *= 4
+        yield from found
 
 
 def time_of(artifact_id: str) -> int | None:
@@ -29,7 +53,7 @@ def time_of(artifact_id: str) -> int | None:
 
 
 def life(topology: Topology, settings: Settings, wanted: str, progress: Callable[[str], None]) -> list[dict[str, Any]]:
-    """Every event about an artifact, in the order of the stages: [{step, at, time_ms, event}]. Empty if nothing is known.
+    """Every event about an artifact, in the order of time, then of the stages: [{step, at, time_ms, event}]. Empty if nothing is known.
 
     wanted: an artifact_id (any version), or a content hash [64 hex]. Topics are read from the time in the id on, then wider.
     """
@@ -38,7 +62,7 @@ def life(topology: Topology, settings: Settings, wanted: str, progress: Callable
     since = time_of(base)
     for before in WIDEN_MS if since is not None else (None,):
         start = None if since is None or before is None else max(0, since - before)
-        progress(f"reading topics {'from the beginning' if start is None else 'from the time in the id'} …")
+        progress(f"reading topics from {WIDEN_MS[before]} …")
         steps = _steps(topology, settings, base, by_hash, start)
         if any(step["step"] != "sent" for step in steps) or start is None:
             return steps
@@ -89,11 +113,12 @@ def _steps(
         ("linked", links),
         ("scored", priorities),
     )
-    return [
+    steps = [
         {"step": step, "at": f"{m.topic()}/{m.partition()}/{m.offset()}", "time_ms": m.timestamp()[1], "event": e}
         for step, found in parts
-        for m, e in sorted(found, key=lambda pair: (pair[0].timestamp()[1], pair[0].offset()))
+        for m, e in sorted(found, key=lambda pair: pair[0].offset())
     ]
+    return sorted(steps, key=lambda step: step["time_ms"])
 
 
 def _found(

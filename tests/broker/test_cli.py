@@ -10,7 +10,8 @@ import pytest
 
 from streams.sdk import Node
 from tests.support.chain import add_nodes, node, settled
-from tests.support.network import Network
+from tests.support.fold import read_all
+from tests.support.network import Network, wait_until
 
 
 def test_dead_letters_are_found_by_each_of_their_topics_names(net: Network) -> None:
@@ -19,9 +20,10 @@ def test_dead_letters_are_found_by_each_of_their_topics_names(net: Network) -> N
     net.worker("s1")
     wrong = Node("n1", topology=net.topology, token="00" * 32)
     wrong.submit("by nobody knows whom")
-    wrong.close(2)
-    settled_intake = ("artifacts.raw", net.topic("artifacts.raw"), "artifacts.raw.dlq", net.topic("artifacts.raw.dlq"))
-    for name in settled_intake:
+    wrong.close(1)
+    wait_until(lambda: read_all(net.settings, net.topic("artifacts.raw.dlq")), 30, "the dead letter")
+    names = ("artifacts.raw", net.topic("artifacts.raw"), "artifacts.raw.dlq", net.topic("artifacts.raw.dlq"))
+    for name in names:
         done = net.icn("dlq", "list", name, "--json", check=False)
         (letter,) = json.loads(done.stdout)
         assert (done.returncode, letter["reason"], letter["partition"], letter["key"]) == (1, "bad_signature", 0, "n1")
