@@ -21,9 +21,9 @@ def broker_and_topics(topology: Topology, say: Callable[[str], None]) -> Iterato
     """Settings with a broker that answers and all topics; a broker started here is stopped at the end."""
     settings = read_settings(topology)
     started = None
-    if not settings.brokers or (
-        (settings.state / "broker" / "bootstrap").exists() and LocalBroker(settings.state).pid() is None
-    ):
+    left = settings.state / "broker" / "bootstrap"  # of a broker that did not end well, if it doesn't run
+    is_ours = left.exists() and left.read_text().strip() == settings.brokers
+    if not settings.brokers or (is_ours and LocalBroker(settings.state).pid() is None):
         started = LocalBroker(settings.state)
         os.environ["ICN_BROKERS"] = started.start(say=say)
         settings = read_settings(topology)
