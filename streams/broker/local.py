@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import ctypes
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -20,6 +21,8 @@ from typing import Any
 
 from streams.broker import java
 from streams.errors import BrokerError
+
+FREE_MIN_BYTES = 256 << 20
 
 _LOG4J = """<Configuration status="ERROR"><Appenders>
 <RollingFile name="F" fileName="{log}" filePattern="{log}.%i"><PatternLayout pattern="%d %p %m (%c)%n"/>
@@ -81,7 +84,7 @@ class LocalBroker:
         if self.pid() is not None:
             return self.bootstrap
         executable, classpath = java.find(say)
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self._require_room()
         ports = self._ports(port)
         say("starting Apache Kafka …")
         started = [self._start_node(node, ports, executable, classpath, owned) for node in range(1, self.nodes + 1)]
@@ -89,6 +92,19 @@ class LocalBroker:
         self._wait(bootstrap, started, timeout_s)
         (self.folder / "bootstrap").write_text(bootstrap)
         return bootstrap
+
+    def _require_room(self) -> None:
+        """Kafka halts in the middle of its work when the disk is full; before it starts, one can still say so."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            free = shutil.disk_usage(self.folder).free
+        except OSError as error:
+            raise BrokerError(f"{self.folder}: {error.strerror}", "is the disk full, the folder writable?") from error
+        if free < FREE_MIN_BYTES:
+            raise BrokerError(
+                f"{self.folder} has {free >> 20} MiB free; Apache Kafka wants {FREE_MIN_BYTES >> 20}",
+                "free some, or put the state elsewhere with --state or ICN_STATE",
+            )
 
     def start_node(self, node: int, *, owned: bool = False) -> None:
         """Start one node again after it was stopped or killed."""
