@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import signal
 import sys
+import time
 
 import click
+
+from streams.cli.show import network, say
+from streams.errors import BrokerError
+
+BROKER_PATIENCE_S = 60
 
 
 @click.command()
@@ -23,15 +29,23 @@ def worker(stages: tuple[str, ...], no_ticks: bool) -> None:
     """
     from streams.broker.admin import Admin, wanted_topics
     from streams.broker.deployment_key import claim
-    from streams.cli.show import network
     from streams.runtime.supervisor import Slot, Supervisor, worker_modules
     from streams.runtime.worker import setup_logging
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # until the supervisor has its own handler
     topology, settings = network()
     names = [topology.agent(name).name for name in stages] or list(topology.agents)
-    Admin(settings).require(topology, [topic.name for topic in wanted_topics(topology)])
-    claim(topology, settings)
+    started = time.monotonic()
+    while True:
+        try:
+            Admin(settings).require(topology, [topic.name for topic in wanted_topics(topology)])
+            claim(topology, settings)
+            break
+        except BrokerError as error:  # it answered a moment ago: a broker that restarts is waited for
+            if time.monotonic() - started > BROKER_PATIENCE_S:
+                raise
+            say(f"{error.args[0]}; trying again")
+            time.sleep(1)
     setup_logging()
     slot = Slot(settings.state)
     modules = worker_modules(names, slot.number)

@@ -68,6 +68,7 @@ def test_a_restarted_broker_is_waited_for(tmp_path: Path, seed: int, faults: int
             add_nodes(net, "n1")
             net.worker()
             net.worker()
+            wait_until(lambda: len(net.stage_processes()) == 6, 30, "three stages of each worker")
             futures = []
             with node(net, "n1", resend_after_s=10) as n1:
                 for number in range(rounds):

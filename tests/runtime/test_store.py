@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import os
+import subprocess
+import sys
 from pathlib import Path
 
 from streams.runtime.stage import Table
@@ -24,10 +25,9 @@ def fill(path: Path) -> Store:
 
 def test_a_killed_store_is_as_it_was_a_little_earlier(tmp_path: Path) -> None:
     """There is no write-ahead log. What is lost are whole writes from some point on; marker and place in the changelog say from where."""
-    if (child := os.fork()) == 0:
-        store = fill(tmp_path / "store")
-        os._exit(9)  # no flush, no close: the store is still open
-    os.waitpid(child, 0)
+    # the store is still open when its process is gone: no flush, no close
+    code = "import os, pathlib, sys; from tests.runtime.test_store import fill; s = fill(pathlib.Path(sys.argv[1])); os._exit(9)"
+    assert subprocess.run([sys.executable, "-c", code, str(tmp_path / "store")], check=False).returncode == 9
 
     store = Store(tmp_path / "store")
     last = store.marker.sequence
