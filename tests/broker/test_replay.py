@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
 from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient
 
+from streams.broker.admin import Admin
 from streams.codec import decoder, encoder
 from streams.runtime.store import LOCAL, MARKER, Store
 from tests.support.chain import add_nodes, check_replay, node, settled
 from tests.support.fold import read_all
-from tests.support.network import Network
+from tests.support.network import Network, wait_until
 
 
 def run_some(net: Network, count: int, nodes: tuple[str, ...] = ("n1", "n2"), start: int = 0) -> None:
@@ -163,4 +166,48 @@ def test_tables_come_back_the_same(net: Network, what: str) -> None:
     print(f"\n{what}: {rows} rows compared")
     assert rows > 50
     assert rows - same <= 3  # n1's quotas and the row of the one artifact that came after
+    check_replay(net)
+
+
+def test_another_key_is_told_as_such_and_not_as_tampering(net: Network, tmp_path: Path) -> None:
+    """An auditor without the deployment's key, and one with another: exit code 2; no key is made on the way."""
+    add_nodes(net, "n1", "n2")
+    run_some(net, 4)
+    other = tmp_path / "other.key"
+
+    missing = net.icn("replay", "--verify", check=False, ICN_SECRET_FILE=str(other))
+    other.write_text("ab" * 32)
+    wrong = net.icn("replay", "--verify", check=False, ICN_SECRET_FILE=str(other))
+
+    assert (missing.returncode, "no deployment key" in missing.stderr) == (2, True)
+    assert (wrong.returncode, "is not this deployment's key" in wrong.stderr) == (2, True)
+    assert other.read_text() == "ab" * 32
+
+
+def test_a_stage_without_its_tables_does_not_begin_afresh(net: Network) -> None:
+    """As after a rebuild that was interrupted: the changelog is empty. Everything would be decided twice."""
+    add_nodes(net, "n1", "n2")
+    run_some(net, 20)
+    agent = net.topology.agent("s2")
+    admin = AdminClient(net.settings.librdkafka())
+    for future in admin.delete_topics([agent.changelog], operation_timeout=30).values():
+        future.result(30)
+    shutil.rmtree(net.settings.state / "workers")
+    wait_until(lambda: agent.changelog not in admin.list_topics(timeout=10).topics, 20, "the topic is gone")
+    Admin(net.settings).apply(net.topology)
+    net.worker("s2")
+    log = net.folder / "workers.log"
+    wait_until(
+        lambda: "Was a rebuild interrupted? icn rebuild s2_dedup --execute" in log.read_text(), 40, "a word of it"
+    )
+    net.stop()
+
+    def rebuilt() -> bool:
+        return net.icn("rebuild", "s2", "--execute", check=False).returncode == 0
+
+    wait_until(rebuilt, 30, "rebuilt, once the session of the worker that ended is over")
+    net.worker()
+    with node(net, "n1") as n1:
+        assert n1.submit("text 0", source="s", confidence=0).result(60).outcome == "duplicate"
+    settled(net)
     check_replay(net)
