@@ -123,6 +123,9 @@ class BatchThread(driver.AIOKafkaConsumerThread):
             self._consumer._coordinator._group_instance_id = None
         await super().on_thread_stop()
 
+    def verify_event_path(self, now: float, tp: TP) -> None:
+        """Faust warns of a partition that is idle for five minutes, at length. Ours are fetched, and our watchdog looks after batches."""
+
     async def _fetch(self, wanted: list[TopicPartition]) -> list[Fetched]:
         records = await self._ensure_consumer().getmany(*wanted, timeout_ms=int(FETCH_TIMEOUT_S * 1000))
         # no await between here and the return: epoch, delivered and records belong together
