@@ -222,6 +222,9 @@ class LocalBroker:
         voters = ",".join(f"{i}@127.0.0.1:{c}" for i, (_, c) in enumerate(ports, 1))
         return {
             "process.roles": "broker,controller",
+            # with nobody to hand its partitions to, a lone broker that shuts down "controlled" ends transactions as committed without
+            # ever writing so into the partitions; the records hang there, invisible, until the next commit of that producer
+            "controlled.shutdown.enable": "true" if replicas > 1 else "false",
             "node.id": node,
             "controller.quorum.voters": voters,
             "listeners": f"PLAINTEXT://127.0.0.1:{client},CONTROLLER://127.0.0.1:{controller}",

@@ -12,7 +12,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from confluent_kafka import Consumer
+from confluent_kafka import Consumer, IsolationLevel, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from streams.broker.admin import CHANGELOG_CONFIG, Existing
 from streams.broker.topics import fold, watermarks
@@ -28,6 +29,7 @@ log = logging.getLogger("icn.stage")
 
 HORIZONS_KEPT = 2
 SWEPT_AT_ONCE = 2_000
+SETTLE_S = 30
 
 Source = tuple[str, int]  # (topic alias, partition)
 
@@ -115,6 +117,7 @@ class Runner:
         stale_after_ms = int(CHANGELOG_CONFIG["delete.retention.ms"]) // 2
         store = open_store(self.folder / agent.name / str(partition), self.changelog.id, stale_after_ms)
         self.owned[partition] = Owned(store, checkpoint)
+        self._require_settled(partition, reader)
         rows = restore(store, reader, agent.changelog, self.changelog.id, partition, self._abandoned.is_set)
         if rows is None:
             return False
@@ -123,6 +126,26 @@ class Runner:
             self._refuse_lost_tables(partition)
         self._find_positions(partition, store.marker.applied, reader)
         return True
+
+    def _require_settled(self, partition: int, reader: Consumer) -> None:
+        """Behind the fence every transaction on the changelog is ours and over. One that isn't hangs: it would be committed by the end of
+        our next one, so what it decided would be decided twice.
+        """
+        topic, tp = self.stage.agent.changelog, TopicPartition(self.stage.agent.changelog, partition)
+        deadline = time.monotonic() + SETTLE_S
+        admin = AdminClient(self.settings.librdkafka())
+        while True:
+            asked = admin.list_offsets({tp: OffsetSpec.latest()}, isolation_level=IsolationLevel.READ_UNCOMMITTED)
+            written = next(iter(asked.values())).result(SETTLE_S).offset
+            _, settled = watermarks(reader, topic, partition)
+            if settled >= written:
+                return
+            if time.monotonic() > deadline:
+                raise Fatal(
+                    f"{topic}/{partition}: offsets {settled}..{written - 1} are of a transaction that the broker neither committed nor "
+                    "aborted. kafka-transactions.sh find-hanging, then abort, ends it"
+                )
+            time.sleep(0.2)
 
     def _refuse_lost_tables(self, partition: int) -> None:
         """Tables that are empty though batches were decided: to begin afresh would decide everything twice."""
