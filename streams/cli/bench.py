@@ -39,7 +39,7 @@ def stream(
 
     from streams.bench.stream import bench_stream
 
-    _, settings = network()
+    _, settings = network(broker=False)
     made = bench_stream(
         settings.state / "bench",
         records,
