@@ -135,8 +135,10 @@ class Runner:
         deadline = time.monotonic() + SETTLE_S
         admin = AdminClient(self.settings.librdkafka())
         while True:
-            asked = admin.list_offsets({tp: OffsetSpec.latest()}, isolation_level=IsolationLevel.READ_UNCOMMITTED)
-            written = next(iter(asked.values())).result(SETTLE_S).offset
+            asked = admin.list_offsets(
+                {tp: OffsetSpec.latest()}, isolation_level=IsolationLevel.READ_UNCOMMITTED, request_timeout=10
+            )
+            written = next(iter(asked.values())).result().offset
             _, settled = watermarks(reader, topic, partition)
             if settled >= written:
                 return
