@@ -76,13 +76,15 @@ def _topic(topology: Any, topic: str) -> tuple[str, int]:
 
 def as_object(message: Any) -> dict[str, Any]:
     """A record as JSON: what can't be decoded is shown as hex, with the reason."""
+    from streams.runtime.reread import as_record
+
     return {
         "topic": message.topic(),
         "partition": message.partition(),
         "offset": message.offset(),
         "timestamp": message.timestamp()[1],
         "key": as_text(message.key()),
-        "headers": {k: as_text(v) for k, v in message.headers() or ()},
+        "headers": {k: as_text(v) for k, v in as_record(message).headers or ()},
         "value": decoded(message.value()),
     }
 

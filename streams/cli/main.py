@@ -115,8 +115,6 @@ def fitting(error: IcnError) -> IcnError:
 
     if isinstance(error, BrokerError) and "icn broker status" in error.hint:
         error.hint = broker_hint()
-    elif isinstance(error, BrokerError) and error.hint == "icn topics plan":
-        error.hint = "icn topics apply makes what is missing"
     return error
 
 

@@ -22,7 +22,7 @@ def serve(host: str, port: int) -> None:
     Example:
       icn registry serve --port 8081
     """
-    from streams.broker.registry import serve as run
+    from streams.broker.registry_http import serve as run
 
     topology, settings = network(broker=False)
     if settings.brokers:  # without one it serves schemas/ only

@@ -6,13 +6,13 @@ Each side is counted on its own: submitted and in flight by reading the topics, 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from streams.broker.topics import fold
 from streams.codec import decoder
 from streams.replay.beginning import first_complete
-from streams.replay.follow import History, read_history
+from streams.replay.follow import History, Step, read_history
 from streams.settings import Settings
 from streams.topology import Topology
 
@@ -49,34 +49,30 @@ def balance(
     history = history or read_history(topology, settings)
     intake, dedup = topology.agent("s1_intake"), topology.agent("s2_dedup")
     counts: Counter[str] = Counter()
-    starts: dict[
-        int, int
-    ] = {}  # of raw, by partition: where retention has taken the beginning, we count from a batch that is whole
+    # of raw, by partition: where retention has taken the beginning, we count from a batch that is whole
+    starts: dict[int, int] = {}
     for partition, steps in history.of(intake).items():
         first = first_complete(topology, settings, intake, partition, steps, "artifacts.decided")
         if first or steps[0].event["sequence"]:
             later = [step.event["first_offset"] for step in steps[first:] if step.event["topic"] == "artifacts.raw"]
             starts[partition] = later[0] if later else history.applied(intake, partition).get("artifacts.raw", -1) + 1
-        for step in steps[first:]:
-            counts.update({name: number for name, number in step.event["counts"].items() if name in OUTCOMES})
+        counts += _outcomes(steps[first:])
+    dedup_to = {p: history.applied(dedup, p).get("artifacts.admitted", -1) for p in range(dedup.partitions)}
     if starts:
-        counts += _count_decided(topology, settings, starts, history)
+        counts += _count_decided(topology, settings, starts, dedup_to)
     else:
         for steps in history.of(dedup).values():
-            for step in steps:
-                counts.update({name: number for name, number in step.event["counts"].items() if name in OUTCOMES})
+            counts += _outcomes(steps)
     submitted = waiting_for_intake = waiting_for_dedup = 0
     progress("counting artifacts.raw")
-    read_to = {p: history.applied(intake, p).get("artifacts.raw", -1) for p in range(intake.partitions)}
+    intake_to = {p: history.applied(intake, p).get("artifacts.raw", -1) for p in range(intake.partitions)}
     for message in fold(settings, topology.topic("artifacts.raw").name, start=starts):
         submitted += 1
-        waiting_for_intake += message.offset() > read_to[message.partition()]
+        waiting_for_intake += message.offset() > intake_to[message.partition()]
     progress("counting artifacts.admitted")
-    read_to = {p: history.applied(dedup, p).get("artifacts.admitted", -1) for p in range(dedup.partitions)}
-    intake_to = {p: history.applied(intake, p).get("artifacts.raw", -1) for p in range(intake.partitions)}
     decode = decoder("admitted")
     for message in fold(settings, topology.topic("artifacts.admitted").name):
-        if message.offset() > read_to[message.partition()]:
+        if message.offset() > dedup_to[message.partition()]:
             facts = decode(message.value())["facts"]
             waiting_for_dedup += (
                 starts.get(facts["raw_partition"], 0)
@@ -86,17 +82,24 @@ def balance(
     return Balance(submitted, {name: counts[name] for name in OUTCOMES}, waiting_for_intake, waiting_for_dedup)
 
 
-def _count_decided(topology: Topology, settings: Settings, starts: Mapping[int, int], history: History) -> Counter[str]:
+def _outcomes(steps: Iterable[Step]) -> Counter[str]:
+    counts = Counter[str]()
+    for step in steps:
+        counts.update({name: number for name, number in step.event["counts"].items() if name in OUTCOMES})
+    return counts
+
+
+def _count_decided(
+    topology: Topology, settings: Settings, starts: Mapping[int, int], dedup_to: Mapping[int, int]
+) -> Counter[str]:
     """What s2 decided of raw artifacts from these offsets on, counted decision by decision: its batches can't say from which on."""
     decode, counts = decoder("decided"), Counter[str]()
-    dedup = topology.agent("s2_dedup")
-    read_to = {p: history.applied(dedup, p).get("artifacts.admitted", -1) for p in range(dedup.partitions)}
     for message in fold(settings, topology.topic("artifacts.decided").name):
         event = decode(message.value())
         facts = event["facts"]
         if (
             facts["raw_offset"] >= starts.get(facts["raw_partition"], 0)
-            and event["input_offset"] <= read_to[event["input_partition"]]
+            and event["input_offset"] <= dedup_to[event["input_partition"]]
         ):
             counts[event["decision"].lower()] += 1
     return counts

@@ -98,6 +98,7 @@ class Runner:
                 if self._abandoned.is_set() or not self._acquire_one(partition, reader):
                     self.release()
                     return False
+            self._refuse_lost_tables()
         finally:
             reader.close()
         if self.owned:
@@ -122,8 +123,6 @@ class Runner:
         if rows is None:
             return False
         self.restored_rows += rows
-        if store.marker.sequence < 0:
-            self._refuse_lost_tables(partition)
         self._find_positions(partition, store.marker.applied, reader)
         return True
 
@@ -149,17 +148,20 @@ class Runner:
                 )
             time.sleep(0.2)
 
-    def _refuse_lost_tables(self, partition: int) -> None:
+    def _refuse_lost_tables(self) -> None:
         """Tables that are empty though batches were decided: to begin afresh would decide everything twice."""
+        empty = {partition for partition, owned in self.owned.items() if owned.store.marker.sequence < 0}
+        if not empty:
+            return
         decode, name = decoder("batch"), self.topology.topic("batches").name
         for message in fold(self.settings, name):
             try:
                 event = decode(message.value() or b"")
             except Undecodable:  # not ours; icn replay says where it is
                 continue
-            if (event["stage"], event["partition"]) == (self.stage.agent.name, partition):
+            if event["stage"] == self.stage.agent.name and event["partition"] in empty:
                 raise Fatal(
-                    f"{self.stage.agent.changelog}/{partition} has no marker, but {name}/{message.partition()}/{message.offset()} "
+                    f"{self.stage.agent.changelog}/{event['partition']} has no marker, but {name}/{message.partition()}/{message.offset()} "
                     f"is a batch of this stage. Was a rebuild interrupted? icn rebuild {self.stage.agent.name} --execute"
                 )
 

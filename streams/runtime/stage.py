@@ -39,9 +39,8 @@ class Table(Generic[Row]):
     prefix: bytes  # one byte, unique within the stage; 0x00 is the runtime's
     pack: Callable[[Row], bytes]
     unpack: Callable[[bytes], Row]
-    since_ms: Callable[[bytes], int] | None = (
-        None  # from a row's bytes: when its horizon began; None: rows are kept for ever
-    )
+    # from a row's bytes: when its horizon began; None: rows are kept for ever
+    since_ms: Callable[[bytes], int] | None = None
 
 
 class Rows(Protocol):

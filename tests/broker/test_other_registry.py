@@ -17,7 +17,7 @@ SHIFTED_IDS = """
 import sys
 from streams import codec
 codec.use_ids({name: entry["id"] + 700 for name, entry in codec.ids().items()})
-from streams.broker.registry import serve
+from streams.broker.registry_http import serve
 from streams.settings import read_settings
 from streams.topology import load
 topology = load()

@@ -26,7 +26,9 @@ from streams import codec
 from streams.broker import registry as module
 from streams.broker.admin import Admin
 from streams.broker.local import LocalBroker, free_port
-from streams.broker.registry import CONTENT_TYPE, Api, Log, Refused, Registry, Schemas, serve
+from streams.broker.registry import Log, Registry
+from streams.broker.registry_http import CONTENT_TYPE, Api, serve
+from streams.broker.schemas import Refused, Schemas
 from streams.broker.topics import fold
 from streams.errors import BrokerError, ContractError
 from streams.settings import Settings, read_settings
@@ -35,7 +37,7 @@ from streams.topology import PACKAGE, Topology, load
 ROOT = PACKAGE.parent
 RAW = "icn.artifacts.raw-value"
 SERVE = """import sys
-from streams.broker.registry import serve
+from streams.broker.registry_http import serve
 from streams.settings import read_settings
 from streams.topology import load
 topology = load()
