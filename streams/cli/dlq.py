@@ -42,8 +42,12 @@ def _letters(topology: Any, settings: Any, topic: str | None = None) -> list[dic
 
 
 def _letter(alias: str, message: Any) -> dict[str, Any]:
+    from streams.runtime.reread import as_record
+
     headers = {
-        k[8:]: (v or b"").decode(errors="replace") for k, v in message.headers() or () if k.startswith("icn_dlq_")
+        k[8:]: (v or b"").decode(errors="replace")
+        for k, v in as_record(message).headers or ()
+        if k.startswith("icn_dlq_")
     }
     why: dict[str, Any] = dict.fromkeys(("topic", "partition", "offset", "reason", "detail"), "-") | headers
     for name in ("partition", "offset", "timestamp_ms", "attempt"):

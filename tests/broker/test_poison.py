@@ -13,10 +13,12 @@ from confluent_kafka import Producer
 
 from streams.bench.load import artifact
 from streams.broker.registrations import token_of
+from streams.broker.topics import fold
 from streams.codec import encoder
 from streams.domain.artifact import MARKS_MAX
 from streams.domain.identity import MAC_HEADER, sign
 from streams.errors import ArtifactError
+from streams.runtime.reread import as_record
 from tests.support.chain import add_nodes, check_balance, check_replay, node, settled
 from tests.support.network import Network, wait_until
 
@@ -76,6 +78,21 @@ def test_none_of_these_records_stops_the_intake(net: Network) -> None:
     # the one with a NUL in a name is what librdkafka takes it for: signed
     assert (outcomes["dead_lettered"], outcomes["unique"]) == (sent - 1, len(poison) + 1)
     print(f"\n{sent} poisonous records of {len(poison)} kinds; {compared} outputs recomputed, identical")
+
+
+def test_unreadable_headers_are_none_also_among_thousands(net: Network) -> None:
+    """Read in a hot loop: what CPython has specialized by then must not let a pending exception through."""
+    producer = Producer(net.settings.librdkafka_producer())
+    for _ in range(3):
+        for number in range(2000):
+            producer.produce(net.topic("artifacts.raw"), b"%d" % number, b"nobody", headers=[("h", b"v")])
+        producer.flush(20)
+        asyncio.run(send_raw(net, b"nobody", b"x", [(NotUtf8("h"), b"v")]))
+
+    records = [as_record(message) for message in fold(net.settings, net.topic("artifacts.raw"))]
+
+    assert [index for index, record in enumerate(records) if record.headers is None] == [2000, 4001, 6002]
+    assert len(records) == 6003
 
 
 def test_what_unpacks_to_more_than_a_record_may_have_is_refused_by_the_broker(net: Network) -> None:
