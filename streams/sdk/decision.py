@@ -27,6 +27,14 @@ class Decision:
         return self.outcome in ("unique", "upgraded", "duplicate", "resent")
 
 
+@dataclass
+class Standing:
+    """How a node stands with the intake, as of its last receipt."""
+
+    status: str = "normal"  # normal, constrained; unheard: sent more than once, and no receipt
+    quota_left: int | None = None  # this hour; None: no limit, or not said yet
+
+
 class Submission(Future[Decision]):
     """A future that resolves to the Decision. `artifact_id` is known at once; `stored` is set when the artifact can't be lost any more.
 

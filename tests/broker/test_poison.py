@@ -152,7 +152,7 @@ def test_a_refusal_counts_for_the_last_copy_only(net: Network) -> None:
             "suggestions": [],
         }
         about = {"artifact_id": future.artifact_id, "reason": "quota_exceeded", "detail": None, "canonical_id": None}
-        n1._read(receipt | {"outcomes": [about | {"outcome": "rejected", "offset": 0, "version": None}]})
+        n1._listener.read(receipt | {"outcomes": [about | {"outcome": "rejected", "offset": 0, "version": None}]})
         assert not future.done(), "said of the first copy"
         net.worker()
         assert future.result(60).outcome == "unique"
