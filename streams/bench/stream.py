@@ -162,7 +162,14 @@ def bench_chain(bench: Bench, records: int, say: Say) -> dict[str, Any]:
     bench.reset("s1_intake")
     alone = bench.run(("s1_intake",), {"s1_intake": records + 10})["s1_intake"]
     say("s1 alone, one partition: " + _line(alone))
+    bench.reset(*stages)
+    bench.empty("artifacts.admitted")
+    profile = {}
+    for stage in stages:  # each reads what the one before it has written
+        profile[stage] = bench.profile(stage, expected[stage])
+        say(f"profile of {stage}: " + ", ".join(f"{part.strip()} {us:.1f}" for part, us in profile[stage].items()))
     return {
+        "profile_cpu_us": profile,
         "records_per_s": records / seconds,
         "s1_ceiling_per_s": alone.per_second,
         "cpu_seconds_per_million": {stage: made[stage].cpu_seconds / records * 1e6 for stage in stages},

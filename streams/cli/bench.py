@@ -74,5 +74,12 @@ def stream(
         f"chain, two workers: {made['chain_records_per_s']:,.0f}/s; s1 alone on one partition: {made['s1_ceiling_per_s']:,.0f}/s; "
         f"restore: {made['restore_records_per_s']:,.0f} rows/s"
     )
+    profile = made["chain"]["profile_cpu_us"]
+    parts = next(iter(profile.values()))
+    table(
+        ("CPU µs of a record", *profile),
+        [(part, *(f"{profile[stage][part]:.1f}" for stage in profile)) for part in parts],
+        right=range(1, len(profile) + 1),
+    )
     click.echo("memory of s2: " + ", ".join(f"{rss:.0f} MiB at {keys:,} keys" for keys, rss in made["memory"]))
     click.echo(made["machine"])
