@@ -15,7 +15,7 @@ from typing import Any
 
 import psutil
 import yaml
-from confluent_kafka import Producer
+from confluent_kafka import KafkaException, Producer
 from confluent_kafka.admin import AdminClient
 
 from streams.broker.admin import Admin
@@ -106,12 +106,22 @@ class Bench:
         names.add(self.topology.topic("batches").name)
         for future in self.admin.delete_topics(list(names), operation_timeout=60).values():
             future.result(60)
-        groups = {g.group_id for g in self.admin.list_consumer_groups().result().valid} & {a.group for a in agents}
-        for future in (self.admin.delete_consumer_groups(list(groups)) if groups else {}).values():
-            future.result(30)
+        for agent in agents:
+            self._forget_group(agent.group)
         shutil.rmtree(self.folder / "workers", ignore_errors=True)
         time.sleep(1)
         Admin(self.settings).apply(self.topology)
+
+    def _forget_group(self, group: str) -> None:
+        """Delete it, once a worker that ended without leaving it has been given up."""
+        deadline = time.monotonic() + 60
+        while group in {g.group_id for g in self.admin.list_consumer_groups().result().valid}:
+            try:
+                self.admin.delete_consumer_groups([group])[group].result(30)
+            except KafkaException:  # not empty yet
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.5)
 
     def run(self, stages: tuple[str, ...], expected: Mapping[str, int], workers: int = 1) -> dict[str, Run]:
         """Run stages until each has decided so many records of its inputs; figures by stage, from broker times of the batches."""

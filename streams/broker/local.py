@@ -87,7 +87,14 @@ class LocalBroker:
         self._require_room()
         ports = self._ports(port)
         say("starting Apache Kafka …")
-        started = [self._start_node(node, ports, executable, classpath, owned) for node in range(1, self.nodes + 1)]
+        try:
+            started = [self._start_node(node, ports, executable, classpath, owned) for node in range(1, self.nodes + 1)]
+        except BrokerError:
+            if not (
+                self.folder / "1" / "data"
+            ).exists():  # nothing is tied to these ports yet: the next try chooses anew
+                (self.folder / "ports").unlink()
+            raise
         bootstrap = ",".join(f"127.0.0.1:{client}" for client, _ in ports)
         self._wait(bootstrap, started, timeout_s)
         (self.folder / "bootstrap").write_text(bootstrap)
