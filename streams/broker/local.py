@@ -90,9 +90,7 @@ class LocalBroker:
         try:
             started = [self._start_node(node, ports, executable, classpath, owned) for node in range(1, self.nodes + 1)]
         except BrokerError:
-            if not (
-                self.folder / "1" / "data"
-            ).exists():  # nothing is tied to these ports yet: the next try chooses anew
+            if not (self.folder / "1").exists():  # no node has these ports yet: the next try chooses anew
                 (self.folder / "ports").unlink()
             raise
         bootstrap = ",".join(f"127.0.0.1:{client}" for client, _ in ports)
@@ -164,7 +162,6 @@ class LocalBroker:
         self, node: int, ports: list[tuple[int, int]], executable: Path, classpath: str, owned: bool
     ) -> subprocess.Popen[bytes]:
         home = self.folder / str(node)
-        home.mkdir(exist_ok=True)
         client, controller = ports[node - 1]
         for number in (client, controller):
             with socket.socket() as probe:
@@ -176,6 +173,7 @@ class LocalBroker:
                         f"port {number} is in use",
                         f"stop what listens there, or remove {self.folder / 'ports'} to choose others",
                     ) from error
+        home.mkdir(exist_ok=True)
         properties = home / "server.properties"
         properties.write_text("".join(f"{key}={value}\n" for key, value in self._config(node, home, ports).items()))
         (home / "log4j2.xml").write_text(_LOG4J.format(log=home / "kafka.log"))
