@@ -13,8 +13,9 @@ from streams.codec import HEADER_BYTES, schema, without_logical_types
 from streams.errors import ContractError
 
 
-def slicer(name: str, record: str, wanted: tuple[str, ...]) -> Callable[[bytes], tuple[Any, ...]]:
-    """A function wire bytes -> the wanted fields before and in the nested `record` field, then the positions where that starts and ends.
+def slicer(name: str, until: str, wanted: tuple[str, ...]) -> Callable[[bytes], tuple[Any, ...]]:
+    """A function wire bytes -> the wanted fields before the field `until` and, if that is a record, in it; then the positions where that
+    starts and ends (where it starts, twice, if it is none).
 
     Compiled for the schema: runs of fixed-size fields are one struct call, the rest is sliced or skipped, nothing else of the event is
     decoded. Strings come as UTF-8 bytes. Three times as fast as decoding the whole. Raises IndexError, ValueError or
@@ -23,9 +24,10 @@ def slicer(name: str, record: str, wanted: tuple[str, ...]) -> Callable[[bytes],
     fields = without_logical_types(schema(name))["fields"]
     lines, unpacks = ["def read(value):", f"    pos = {HEADER_BYTES}"], list[str]()
     for field in fields:
-        if field["name"] == record:
+        if field["name"] == until:
             lines.append("    start = pos")
-            _emit(field["type"]["fields"], wanted, lines, unpacks)
+            if isinstance(field["type"], dict) and field["type"]["type"] == "record":
+                _emit(field["type"]["fields"], wanted, lines, unpacks)
             break
         _emit([field], wanted, lines, unpacks)
     lines.append("    value[pos - 1]")  # a record cut short ends here

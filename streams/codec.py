@@ -120,6 +120,12 @@ def encoder(name: str) -> Callable[[Mapping[str, Any]], bytes]:
     return encode
 
 
+def current(name: str) -> Callable[[bytes], bytes]:
+    """A function wire bytes -> wire bytes of the current schema: the same where they are, else encoded anew. It raises Undecodable."""
+    head, decode, encode = header(name), decoder(name), encoder(name)
+    return lambda value: value if value[:HEADER_BYTES] == head else encode(decode(value))
+
+
 def decoder(name: str) -> Callable[[bytes], dict[str, Any]]:
     """A function wire bytes -> record of the current schema. It raises Undecodable; trailing bytes are refused."""
     writers = {int(ids()[name]["id"]): parsed(name)}

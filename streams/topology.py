@@ -61,6 +61,8 @@ class Agent:
     writes: tuple[str, ...]
     tables: tuple[str, ...]
     first: tuple[str, ...]
+    feedback: tuple[str, ...]  # sources that deeper stages write
+    linger_ms: Mapping[str, int]  # source -> how long it may wait for more
     partitions: int
 
     @property
@@ -158,21 +160,31 @@ def parse(raw: Any, source: str = "topology.yaml") -> Topology:
         deployment, bool(raw.get("simulated", False)), raw["protocol"], raw["local"], topics, agents, source
     )
     _check_units(topology)
+    if "s1_intake" in agents and "batches" not in agents["s1_intake"].reads and topology.protocol["intake"]["undecided_max"]:
+        raise TopologyError(
+            f"{source}: protocol.intake.undecided_max is set, but s1_intake doesn't read batches: nothing would ever count as decided",
+            "let it read batches, or set undecided_max: 0",
+        )
     return topology
 
 
 def _agent(name: str, spec: Any, deployment: str, topics: Mapping[str, Topic], source: str) -> Agent:
     reads = tuple(spec.get("reads", ()))
     writes = tuple(spec.get("writes", ()))
-    for alias in (*reads, *writes, *spec.get("first", ())):
+    for alias in (*reads, *writes, *spec.get("first", ()), *spec.get("feedback", ()), *spec.get("linger", {})):
         if alias not in topics:
             raise TopologyError(f'{source}: agents.{name}: topic "{alias}" is not declared')
     counts = {alias: topics[alias].partitions for alias in reads}
     if len(set(counts.values())) != 1:
         # one partition of a stage is the same partition of each of its sources: they share tables and a transaction
         raise TopologyError(
-            f"{source}: agents.{name} reads topics of different partition counts: {counts}", "give them equal counts"
+            f"{source}: agents.{name} reads topics of different partition counts: {counts}",
+            "give them equal counts; batches has one: where artifacts.raw has more, take it from s1_intake and set undecided_max: 0",
         )
+    try:
+        linger_ms = {alias: duration_ms(text) for alias, text in spec.get("linger", {}).items()}
+    except ValueError as error:
+        raise TopologyError(f"{source}: agents.{name}: linger: {error}") from error
     return Agent(
         name,
         f"{deployment}-{name.replace('_', '-')}",
@@ -180,6 +192,8 @@ def _agent(name: str, spec: Any, deployment: str, topics: Mapping[str, Topic], s
         writes,
         tuple(spec.get("tables", ())),
         tuple(spec.get("first", ())),
+        tuple(spec.get("feedback", ())),
+        linger_ms,
         next(iter(counts.values())),
     )
 
@@ -189,6 +203,8 @@ def _check_units(topology: Topology) -> None:
     for section, key, parse_unit in (
         (protocol, "horizon", duration_ms),
         (protocol["priority"], "half_life", duration_ms),
+        (protocol["intake"], "undecided_retry", duration_ms),
+        (protocol["reputation"]["idle"], "after", duration_ms),
         (protocol, "content_max", size_bytes),
         (protocol, "metadata_bytes_max", size_bytes),
         (local, "session_timeout", duration_ms),

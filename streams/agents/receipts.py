@@ -77,9 +77,13 @@ class Receipts:
             fields = {
                 "node_id": node_id.decode(errors="replace"),  # s2 has it from a topic, undecoded
                 "stage": name,
+                "accepted": 0,
+                "refused": 0,
+                "claimed": 0,
                 "status": "normal",
                 "quota_left": None,
                 "retry_after_ms": None,
+                "undecided": None,
                 "suggestions": [],
                 "rule": rule,
                 "topic": batch.source,

@@ -1,8 +1,11 @@
-"""Depth 1. artifacts.raw, control -> artifacts.admitted, receipts; owns tables nodes, ids and quotas."""
+"""Depth 1. artifacts.raw, control, and what comes back: reputation.log, batches -> artifacts.admitted, receipts; owns tables nodes, ids,
+quotas, standings and depth.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from streams.agents.candidates import Candidate, Reader
@@ -10,19 +13,27 @@ from streams.agents.deadletters import dead_letter
 from streams.agents.receipts import Receipts, outcome
 from streams.codec import Undecodable, decoder, encoder
 from streams.domain.artifact import ID_MAX
-from streams.domain.quota import EMPTY, Used, in_hour, may_enter, retry_after_ms, share_of
+from streams.domain.identity import seal
+from streams.domain.priority import Weights, claim
+from streams.domain.quota import EMPTY, OVER_A_LIMIT, Used, in_hour, may_enter, retry_after_ms, share_of
 from streams.runtime.stage import Batch, Context, Decided, Record, Rows, Stage, look_up
-from streams.secrets import key_id
+from streams.secrets import derive, key_id
+from streams.tables.depth import DEPTH, HERE
 from streams.tables.ids import IDS, Known
 from streams.tables.ids import key as id_key
 from streams.tables.nodes import NODES, Node
 from streams.tables.quotas import EVERYONE, QUOTAS
 from streams.tables.quotas import key as quota_key
+from streams.tables.standings import STANDINGS, Standing
+from streams.units import duration_ms
+
+DECIDES = "s2_dedup"  # what takes artifacts off the count of undecided ones
+DECIDED_AS = ("unique", "upgraded", "duplicate", "dead_lettered")
 
 
 def stage(context: Context) -> Stage:
     """Decide for each raw record whether it may enter."""
-    return Stage(context.agent, (NODES, IDS, QUOTAS), _Decider(context).decide)
+    return Stage(context.agent, (NODES, IDS, QUOTAS, STANDINGS, DEPTH), _Decider(context).decide)
 
 
 class _Decider:
@@ -31,12 +42,23 @@ class _Decider:
         self.context, self.reader = context, Reader(context)
         self.node_limit, self.global_limit = int(intake["node_per_hour"]), int(intake["global_per_hour"])
         self.rejections_to_advise = int(intake["rejections_to_advise"])
-        self.reputation = float(protocol["reputation"]["initial"])
-        self.hash_key_id = key_id(context.secret)
-        self.decode_control, self.encode = decoder("control"), encoder("admitted")
+        self.undecided_max = int(intake["undecided_max"])
+        self.undecided_retry_ms = duration_ms(intake["undecided_retry"])
+        self.unknown = Standing(0, float(protocol["reputation"]["initial"]), self.node_limit)
+        self.weights = Weights.of(protocol["priority"], duration_ms(protocol["priority"]["half_life"]))
+        self.counts_simulated = context.topology.simulated
+        self.hash_key_id, self.seal_key = key_id(context.secret), derive(context.secret, "facts-seal")
+        self.encode = encoder("admitted")
+        self.decode = {name: decoder(name) for name in ("control", "reputation", "batch")}
 
     def decide(self, rows: Rows, batch: Batch) -> Decided:
-        return self._register(rows, batch) if batch.source == "control" else self._admit(rows, batch)
+        decide = {
+            "artifacts.raw": self._admit,
+            "control": self._register,
+            "reputation.log": self._revise,
+            "batches": self._relieve,
+        }[batch.source]
+        return decide(rows, batch)
 
     # -- control ----------------------------------------------------------
 
@@ -45,7 +67,7 @@ class _Decider:
         nodes: dict[bytes, Node] = {}
         for record in batch.records:
             try:
-                event = self.decode_control(record.value or b"")
+                event = self.decode["control"](record.value or b"")
             except Undecodable as error:
                 decided.count(f"ignored:{error.reason}")
                 continue
@@ -65,6 +87,46 @@ class _Decider:
         decided.rows = {NODES: nodes}
         return decided
 
+    # -- what comes back --------------------------------------------------
+
+    def _revise(self, rows: Rows, batch: Batch) -> Decided:
+        """The newest revision of a node's reputation is stamped on its next artifacts."""
+        decided = Decided()
+        events = []
+        for record in batch.records:
+            try:
+                events.append(self.decode["reputation"](record.value or b""))
+            except Undecodable as error:
+                decided.count(f"ignored:{error.reason}")
+        standings = look_up(rows, STANDINGS, {event["node_id"].encode() for event in events})
+        changed: dict[bytes, Standing] = {}
+        for event in events:
+            key = event["node_id"].encode()
+            known = standings[key]
+            if known is None or event["revision"] > known.revision:
+                standings[key] = changed[key] = Standing(event["revision"], event["effective"], event["quota"])
+            decided.count("revision")
+        decided.rows = {STANDINGS: changed}
+        return decided
+
+    def _relieve(self, rows: Rows, batch: Batch) -> Decided:
+        """What s2 has decided is no longer in front of it. Other stages' batches come to nothing here."""
+        decided = Decided()
+        if not self.undecided_max:
+            return decided
+        done = 0
+        for record in batch.records:
+            try:
+                event = self.decode["batch"](record.value or b"")
+            except Undecodable:
+                continue
+            if event["stage"] == DECIDES:
+                done += sum(event["counts"].get(outcome, 0) for outcome in DECIDED_AS)
+        if done:
+            decided.rows = {DEPTH: {HERE: (look_up(rows, DEPTH, [HERE])[HERE] or 0) - done}}
+            decided.count("decided", done)
+        return decided
+
     # -- artifacts --------------------------------------------------------
 
     def _admit(self, rows: Rows, batch: Batch) -> Decided:
@@ -75,6 +137,15 @@ class _Decider:
             intake.take(candidate)
         intake.finish()
         return decided
+
+
+@dataclass
+class _Sums:
+    """What a batch says of a node's reputation. Integers: no sum depends on where a batch was cut."""
+
+    accepted: int = 0
+    refused: int = 0
+    claimed: int = 0  # millionths
 
 
 class _Intake:
@@ -93,11 +164,16 @@ class _Intake:
             }
         )
         self.ids = look_up(rows, IDS, ids)
-        counters = [EVERYONE, *{quota_key(c.node_id) for c in candidates}]
+        senders = {c.node_id for c in candidates}
+        known = look_up(rows, STANDINGS, [node_id.encode() for node_id in senders])
+        self.standings = {node_id: known[node_id.encode()] or decider.unknown for node_id in senders}
+        self.undecided = (look_up(rows, DEPTH, [HERE])[HERE] or 0) if decider.undecided_max else 0
+        self.sums = {node_id: _Sums() for node_id in senders}
+        counters = [EVERYONE, *{quota_key(node_id) for node_id in senders}]
         self.used = {key: used or EMPTY for key, used in look_up(rows, QUOTAS, counters).items()}
         self.new_ids: dict[bytes, Known] = {}
         self.changed: set[bytes] = set()
-        self.constrained: dict[str, int] = {}  # node -> retry_after of its last refusal for want of quota
+        self.constrained: dict[str, int] = {}  # node -> retry_after of its last refusal for want of quota or room
         self.last_ms: dict[str, int] = {}
         topology = decider.context.topology
         self.horizon_ms = topology.horizon_ms
@@ -132,28 +208,46 @@ class _Intake:
                 )
             return
         node, everyone = self._counter(quota_key(node_id), record), self._counter(EVERYONE, record)
-        if not may_enter(node, everyone, self.decider.node_limit, self.global_limit):
+        standing, decider = self.standings[node_id], self.decider
+        if not may_enter(node, everyone, standing.quota, self.global_limit):
             wait = retry_after_ms(record.timestamp)
             self.constrained[node_id] = wait
-            self._refuse(candidate, artifact_id, "quota_exceeded", self._limit_words(node, wait))
+            self._refuse(candidate, artifact_id, "quota_exceeded", self._limit_words(node, standing, wait))
+            return
+        if decider.undecided_max and self.undecided >= decider.undecided_max:
+            wait = self.constrained[node_id] = decider.undecided_retry_ms
+            detail = f"{self.undecided} admitted artifacts are not decided yet, the limit; retry in {wait // 1000} s"
+            self._refuse(candidate, artifact_id, "intake_full", detail)
             return
         self._use(quota_key(node_id), node._replace(admitted=node.admitted + 1))
         self._use(EVERYONE, everyone._replace(admitted=everyone.admitted + 1))
         self.ids[key] = self.new_ids[key] = Known(candidate.hashes.content, record.offset, record.timestamp)
         self.decided.count("admitted")
-        self._send(candidate, node, everyone)
+        self._send(candidate, node, everyone, standing)
+        self.undecided += 1
         self._tell(candidate, artifact_id, "admitted", None, None)
 
-    def _send(self, candidate: Candidate, node: Used, everyone: Used) -> None:
+    def _send(self, candidate: Candidate, node: Used, everyone: Used, standing: Standing) -> None:
         artifact, hashes, record, decider = candidate.artifact, candidate.hashes, candidate.record, self.decider
         assert artifact is not None and hashes is not None
         facts = {
             "dedup_hash": hashes.dedup,
             "source_digest": hashes.source,
+            "seal": seal(
+                decider.seal_key,
+                candidate.node_id.encode(),
+                artifact["artifact_id"].encode(),
+                hashes.content,
+                hashes.dedup,
+                artifact["confidence"],
+                artifact["simulated"],
+                self.batch.partition,
+                record.offset,
+            ),
             "confidence": artifact["confidence"],
             "threat_level": artifact["threat_level"],
             "opportunity_value": artifact["opportunity_value"],
-            "effective_reputation": decider.reputation,
+            "effective_reputation": standing.effective,
             "rule": decider.context.rule,
             "raw_ms": record.timestamp,
             "artifact_id": artifact["artifact_id"],
@@ -163,10 +257,18 @@ class _Intake:
             "simulated": artifact["simulated"],
             "raw_partition": self.batch.partition,
             "raw_offset": record.offset,
-            "reputation_revision": 0,
+            "reputation_revision": standing.revision,
             "node_hour_used": node.admitted,
             "global_hour_used": everyone.admitted,
+            "node_hour_limit": standing.quota,
+            "undecided": self.undecided,
         }
+        if decider.counts_simulated or not artifact["simulated"]:
+            sums = self.sums[candidate.node_id]
+            sums.accepted += 1
+            sums.claimed += claim(
+                decider.weights, artifact["threat_level"], artifact["opportunity_value"], artifact["confidence"]
+            )
         self.decided.send(
             "artifacts.admitted",
             {"key": hashes.content, "value": decider.encode({"facts": facts, "artifact": record.value})},
@@ -201,15 +303,17 @@ class _Intake:
             key = quota_key(node_id)
             used = self._counter(key, candidate.record)
             self._use(key, used._replace(refused=used.refused + 1))
+            self.sums[node_id].refused += reason not in OVER_A_LIMIT
         self.receipts.add(
             node_id.encode(),
             outcome(artifact_id.encode(), kind, candidate.record.offset, reason, detail, read=known),
         )
 
-    def _limit_words(self, node: Used, wait: int) -> str:
-        own = self.decider.node_limit and node.admitted >= self.decider.node_limit
+    def _limit_words(self, node: Used, standing: Standing, wait: int) -> str:
+        own = standing.quota and node.admitted >= standing.quota
+        by = f" (reputation revision {standing.revision})" if standing.quota != self.decider.node_limit else ""
         what = (
-            f"{node.admitted} artifacts of this node were admitted in this hour, the limit"
+            f"{node.admitted} artifacts of this node were admitted in this hour, the limit{by}"
             if own
             else f"the network admitted {self.global_limit} artifacts in this hour, this partition's share of the limit"
         )
@@ -217,17 +321,23 @@ class _Intake:
 
     def finish(self) -> None:
         self.decided.rows = {IDS: self.new_ids, QUOTAS: {key: self.used[key] for key in sorted(self.changed)}}
+        if self.decider.undecided_max and self.new_ids:
+            self.decided.rows[DEPTH] = {HERE: self.undecided}
         self.receipts.send(self.decided, {node_id.encode(): self._about(node_id) for node_id in self.last_ms})
 
     def _about(self, node_id: str) -> dict[str, Any]:
         used = in_hour(self.used[quota_key(node_id)], self.last_ms[node_id])
-        limit = self.decider.node_limit
+        limit, sums = self.standings[node_id].quota, self.sums[node_id]
         suggestions = []
         if used.refused > self.decider.rejections_to_advise:
             suggestions.append("reduce collection frequency")
         if node_id in self.constrained:
             suggestions.append("focus on higher-priority targets")
         return {
+            "accepted": sums.accepted,
+            "refused": sums.refused,
+            "claimed": sums.claimed,
+            "undecided": self.undecided if self.decider.undecided_max else None,
             "status": "constrained" if node_id in self.constrained else "normal",
             "suggestions": suggestions,
             "retry_after_ms": self.constrained.get(node_id),

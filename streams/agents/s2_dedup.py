@@ -1,4 +1,4 @@
-"""Depth 2. artifacts.admitted -> artifacts.decided, receipts; owns tables canonicals and contents."""
+"""Depth 2. artifacts.admitted -> artifacts.decided, receipts, corroborations; owns tables canonicals and contents."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import struct
 from streams.agents.deadletters import dead_letter
 from streams.agents.receipts import Receipts
 from streams.avro import avro_bytes, slicer, zigzag
-from streams.codec import HEADER_BYTES, header
+from streams.codec import current, encoder, header
 from streams.domain.dedup import (
     DUPLICATE,
     UNIQUE,
@@ -22,8 +22,8 @@ from streams.runtime.stage import Batch, Context, Decided, Record, Rows, Stage, 
 from streams.tables.canonicals import CANONICALS
 from streams.tables.contents import CONTENTS
 
-# dedup_hash, source_digest, confidence, raw_ms, artifact_id, node_id, and where the facts start and end in the record's value
-Facts = tuple[bytes, bytes, float, int, bytes, bytes, int, int]
+# dedup_hash, source_digest, confidence, raw_ms, artifact_id, node_id, simulated, and where the facts start and end in the record's value
+Facts = tuple[bytes, bytes, float, int, bytes, bytes, bool, int, int]
 
 
 def stage(context: Context) -> Stage:
@@ -36,9 +36,12 @@ class _Decider:
         self.context = context
         self.horizon_ms = context.topology.horizon_ms
         self.slice = slicer(
-            "admitted", "facts", ("dedup_hash", "source_digest", "confidence", "raw_ms", "artifact_id", "node_id")
+            "admitted",
+            "facts",
+            ("dedup_hash", "source_digest", "confidence", "raw_ms", "artifact_id", "node_id", "simulated"),
         )
-        self.head_in, self.head_out = header("admitted"), header("decided")
+        self.encode_corroboration = encoder("corroboration")
+        self.current, self.head_out = current("admitted"), header("decided")
 
     def decide(self, rows: Rows, batch: Batch) -> Decided:
         decided = Decided()
@@ -57,7 +60,7 @@ class _Decider:
         tally = {UNIQUE: 0, UPGRADED: 0, DUPLICATE: 0, "corroborated": 0}
         partition = zigzag(batch.partition)
         for key, record, facts in artifacts:
-            dedup_hash, source_digest, confidence, raw_ms, artifact_id, node_id, _, _ = facts
+            dedup_hash, source_digest, confidence, raw_ms, artifact_id, node_id, _, _, _ = facts
             known = canonicals[dedup_hash]
             if known is not None and not remembered(known.first_seen_ms, raw_ms, horizon_ms):
                 known = None
@@ -68,7 +71,9 @@ class _Decider:
                 earlier = contents.get(key)
                 if earlier is None or not remembered(earlier.first_seen_ms, raw_ms, horizon_ms):
                     earlier = None
-                    contents[key] = new_contents[key] = Content(artifact_id, node_id, raw_ms, source_digest)
+                    contents[key] = new_contents[key] = Content(artifact_id, node_id, raw_ms, source_digest, confidence)
+                elif is_independent(node_id, source_digest, earlier):
+                    self._corroborate(key, record, facts, earlier, batch, decided)
             tally[decision] += 1
             tally["corroborated"] += earlier is not None
             first_id, version, at = avro_bytes(row[0]), zigzag(row[1]), zigzag(record[0])
@@ -84,17 +89,39 @@ class _Decider:
 
     def _read(self, batch: Batch, decided: Decided) -> list[tuple[bytes, Record, Facts]]:
         """Every record that is what s1 writes, with its facts; others are dead letters."""
-        take, head = self.slice, self.head_in
+        take, current = self.slice, self.current
         artifacts = []
         for record in batch.records:
             value = record.value
             try:
-                if value is None or value[:HEADER_BYTES] != head or record.key is None or len(record.key) != 32:
+                if value is None or record.key is None or len(record.key) != 32:
                     raise ValueError("no admitted artifact under its content's hash")
-                artifacts.append((record.key, record, take(value)))
+                if (now := current(value)) is not value:
+                    record = record._replace(value=now)
+                artifacts.append((record.key, record, take(now)))
             except (ValueError, IndexError, struct.error) as error:  # the topic is ours, so this is somebody's mistake
                 dead_letter(self.context, batch, record, "not_avro", f"{type(error).__name__}: {error}", decided)
         return artifacts
+
+    def _corroborate(
+        self, key: bytes, record: Record, facts: Facts, first: Content, batch: Batch, decided: Decided
+    ) -> None:
+        """Tell the first reporter's reputation. Who answers for the two nodes is s3's to know."""
+        event = {
+            "node_id": first.node_id.decode(errors="replace"),
+            "artifact_id": first.artifact_id.decode(errors="replace"),
+            "confidence": first.confidence,
+            "content_hash": key,
+            "by_node_id": facts[5].decode(errors="replace"),
+            "by_artifact_id": facts[4].decode(errors="replace"),
+            "simulated": facts[6],
+            "raw_ms": facts[3],
+            "input_topic": batch.source,
+            "input_partition": batch.partition,
+            "input_offset": record.offset,
+            "rule": self.context.rule,
+        }
+        decided.send("corroborations", {"key": first.node_id, "value": self.encode_corroboration(event)})
 
     def _encode(
         self,
@@ -110,20 +137,21 @@ class _Decider:
     ) -> bytes:
         """schemas/decided.avsc by hand: s1's facts and the original bytes are passed on, not decoded and made again."""
         value: bytes = record.value  # type: ignore[assignment]
-        _, source_digest, _, _, _, node_id, start, end = facts
+        _, source_digest, _, _, _, node_id, _, start, end = facts
         seen = zigzag(row[3])
         # read: null, or the row as it was; its first_seen is the one that is written anyway
         read = b"\0" if known is None else b"\2%b%b%b%b" % (zigzag(known[1]), _double(known[2]), seen, zigzag(known[4]))
         corroborates = (
             b"\0"
             if earlier is None
-            else b"\2%b%b%b%b%b"
+            else b"\2%b%b%b%b%b%b"
             % (
                 avro_bytes(earlier[0]),
                 avro_bytes(earlier[1]),
                 zigzag(earlier[2]),
                 earlier[3],
                 b"\1" if is_independent(node_id, source_digest, earlier) else b"\0",
+                _double(earlier[4]),
             )
         )
         # admitted's artifact is `bytes`, decided's `null or bytes`: the same bytes behind the union's branch

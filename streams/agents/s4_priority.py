@@ -9,7 +9,7 @@ from typing import Any
 
 from streams.agents.deadletters import dead_letter
 from streams.avro import slicer, zigzag
-from streams.codec import HEADER_BYTES, Undecodable, decoder, encoder, header
+from streams.codec import HEADER_BYTES, current, decoder, encoder
 from streams.domain.dedup import DUPLICATE, UNIQUE, UPGRADED
 from streams.domain.priority import Weights, score
 from streams.runtime.stage import Batch, Context, Decided, Record, Rows, Stage, look_up
@@ -60,7 +60,7 @@ class _Decider:
             decoder("link"),
             encoder("priority"),
         )
-        self.head = header("decided")
+        self.current = current("decided")
 
     def decide(self, rows: Rows, batch: Batch) -> Decided:
         decided = Decided()
@@ -100,8 +100,7 @@ class _Decider:
             if batch.source == "links":
                 link = self.decode_link(value)
                 return link | {"artifact_id": link["artifact_id"].encode()}
-            if value[:HEADER_BYTES] != self.head:
-                raise Undecodable("not_avro", "not a decided artifact")
+            value = self.current(value)
             if value[HEADER_BYTES : HEADER_BYTES + 1] == _DUPLICATE:  # nothing to score: don't decode it
                 decided.count("not_new")
                 return None

@@ -64,6 +64,7 @@ def admitted_records(
             },
             "dedup_hash": hashes.dedup,
             "source_digest": hashes.source,
+            "seal": bytes(16),
             "hash_key_id": "00000000",
             "raw_partition": 0,
             "raw_offset": number,

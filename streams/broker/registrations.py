@@ -1,9 +1,11 @@
-"""Nodes as `control` tells of them, and how one is added. For the CLI and tests; s1 keeps its own table."""
+"""Nodes and judges as `control` tells of them, and how one is added. For the CLI and tests; s1 and s3 keep their own tables."""
 
 from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,41 +23,73 @@ from streams.topology import Topology
 ID_MAX = 128
 
 
-def registered(topology: Topology, settings: Settings) -> dict[str, dict[str, Any]]:
-    """node_id -> its newest registration, with `registered_ms`."""
+@dataclass(frozen=True)
+class Role:
+    """What somebody is registered as."""
+
+    name: str  # also what the command line says
+    event: str  # kind on control
+    token: str  # purpose of its key: a node's token makes no judge
+    folder: str  # of <state>, where tokens are kept
+
+
+NODE = Role("node", "node_registered", "node-token", "nodes")
+JUDGE = Role("judge", "judge_registered", "judge-token", "judges")
+
+
+def registered(topology: Topology, settings: Settings, role: Role = NODE) -> dict[str, dict[str, Any]]:
+    """name -> its newest registration, with `registered_ms`."""
     decode = decoder("control")
-    nodes: dict[str, dict[str, Any]] = {}
+    found: dict[str, dict[str, Any]] = {}
     for message in fold(settings, topology.topic("control").name):
         try:
             event = decode(message.value())
         except Undecodable:
             continue
-        if (
-            event["kind"] == "node_registered"
-            and event["generation"] >= nodes.get(event["node_id"], event)["generation"]
-        ):
-            nodes[event["node_id"]] = event | {
+        if event["kind"] == role.event and event["generation"] >= found.get(event["node_id"], event)["generation"]:
+            found[event["node_id"]] = event | {
                 "registered_ms": message.timestamp()[1],
                 "partition": message.partition(),
                 "offset": message.offset(),
             }
-    return nodes
+    return found
 
 
-def token_of(settings: Settings, node_id: str, generation: int) -> bytes:
-    """A node's token; needs the deployment's secret."""
-    return node_token(derive(deployment_secret(settings.state), "node-token"), node_id, generation)
+def token_of(settings: Settings, name: str, generation: int, role: Role = NODE) -> bytes:
+    """A node's or judge's token; needs the deployment's secret."""
+    return node_token(derive(deployment_secret(settings.state), role.token), name, generation)
 
 
-def token_path(settings: Settings, node_id: str) -> Path:
-    """Where a node's token is kept on the machine where it was registered."""
-    return settings.state / "nodes" / f"{node_id}.json"
+def token_path(settings: Settings, name: str, role: Role = NODE) -> Path:
+    """Where a token is kept on the machine where it was registered."""
+    return settings.state / role.folder / f"{name}.json"
+
+
+def kept_token(settings: Settings, name: str, given: str | None, role: Role = NODE) -> bytes:
+    """The token that was given as hex, else the one kept in the state folder. Raises IcnError."""
+    if given is not None:
+        try:
+            return bytes.fromhex(given)
+        except ValueError as error:
+            raise IcnError("the token is not hex", f"icn {role.name} register prints 64 hex digits") from error
+    path = token_path(settings, name, role)
+    try:
+        return bytes.fromhex(json.loads(path.read_text())["token"])
+    except FileNotFoundError as error:
+        raise IcnError(
+            f'no token for {role.name} "{name}": {path} is missing',
+            f"icn {role.name} register {name} --principal NAME, or give its token",
+        ) from error
+    except (ValueError, KeyError) as error:
+        raise IcnError(
+            f"{path} is damaged: {error}", f"icn {role.name} register {name} --rotate --principal NAME"
+        ) from error
 
 
 def register(
     topology: Topology,
     settings: Settings,
-    node_id: str,
+    name: str,
     principal: str,
     capabilities: tuple[str, ...] = (),
     capacity: int = 3,
@@ -65,26 +99,56 @@ def register(
 
     Returns the registration with `token` (hex), `partition` and `offset`.
     """
-    if not 0 < len(node_id) <= ID_MAX or any(c in node_id for c in "\x00/\\") or node_id in (".", ".."):
-        raise IcnError(f"node id {node_id!r}: 1 to {ID_MAX} characters, none of / \\ or NUL", "for example: node-7")
+    more = {"capabilities": list(capabilities), "capacity": capacity}
+    return _register(topology, settings, NODE, name, principal, more, rotate)
+
+
+def register_judge(
+    topology: Topology, settings: Settings, name: str, principal: str, weight: float = 1.0, rotate: bool = False
+) -> dict[str, Any]:
+    """The same for a judge; weight: of its verdicts [0..1]."""
+    more = {"capabilities": [], "capacity": 0, "weight": weight}
+    return _register(topology, settings, JUDGE, name, principal, more, rotate)
+
+
+def _register(
+    topology: Topology,
+    settings: Settings,
+    role: Role,
+    name: str,
+    principal: str,
+    more: Mapping[str, Any],
+    rotate: bool,
+) -> dict[str, Any]:
+    if not 0 < len(name) <= ID_MAX or any(c in name for c in "\x00/\\") or name in (".", ".."):
+        raise IcnError(f"{role.name} {name!r}: 1 to {ID_MAX} characters, none of / \\ or NUL", "for example: node-7")
     claim(topology, settings)
-    known = registered(topology, settings).get(node_id)
+    known = registered(topology, settings, role).get(name)
     if known and not rotate:
         raise IcnError(
-            f'node "{node_id}" is registered (principal "{known["principal"]}", generation {known["generation"]})',
-            "icn node register --rotate gives it a new token and revokes the old one",
+            f'{role.name} "{name}" is registered (principal "{known["principal"]}", generation {known["generation"]})',
+            f"icn {role.name} register --rotate gives it a new token and revokes the old one",
         )
     generation = known["generation"] + 1 if known else 1
     event = {
-        "kind": "node_registered",
+        "kind": role.event,
         "slot_ms": time.time_ns() // 1_000_000,
         "cadence_ms": 0,
-        "node_id": node_id,
+        "node_id": name,
         "principal": principal,
         "generation": generation,
-        "capabilities": list(capabilities),
-        "capacity": capacity,
+        **more,
     }
+    partition, offset = _write(topology, settings, event)
+    token = token_of(settings, name, generation, role).hex()
+    path = token_path(settings, name, role)
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path.touch(mode=0o600)
+    path.write_text(json.dumps({f"{role.name}_id": name, "generation": generation, "token": token}) + "\n")
+    return event | {"token": token, "partition": partition, "offset": offset}
+
+
+def _write(topology: Topology, settings: Settings, event: dict[str, Any]) -> tuple[int, int]:
     producer = Producer(settings.librdkafka_producer(**{"delivery.timeout.ms": 30_000}))
     written: list[tuple[int, int]] = []
     failed: list[str] = []
@@ -95,29 +159,27 @@ def register(
         else:
             failed.append(error.str())
 
-    producer.produce(topology.topic("control").name, encoder("control")(event), node_id.encode(), on_delivery=delivered)
+    topic, key = topology.topic("control").name, event["node_id"].encode()
+    producer.produce(topic, encoder("control")(event), key, on_delivery=delivered)
     producer.flush(35)
     if not written:
         raise BrokerError(
             f"registration not written: {failed[0] if failed else 'the broker did not answer'}", "icn broker status"
         )
-    token = token_of(settings, node_id, generation).hex()
-    path = token_path(settings, node_id)
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    path.touch(mode=0o600)
-    path.write_text(json.dumps({"node_id": node_id, "generation": generation, "token": token}) + "\n")
-    return event | {"token": token, "partition": written[0][0], "offset": written[0][1]}
+    return written[0]
 
 
-def in_force(topology: Topology, settings: Settings, partition: int, offset: int, timeout_s: float) -> bool:
-    """Wait until s1 has read a registration, as its batches tell. False if it has not in time (no worker runs)."""
+def in_force(
+    topology: Topology, settings: Settings, partition: int, offset: int, timeout_s: float, stage: str = "s1_intake"
+) -> bool:
+    """Wait until a stage has read a registration, as its batches tell. False if it has not in time (no worker runs)."""
     decode = decoder("batch")
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
         for message in fold(settings, topology.topic("batches").name, last=200):
             event = decode(message.value())
             if (
-                event["stage"] == "s1_intake"
+                event["stage"] == stage
                 and event["partition"] == partition
                 and event["applied"].get("control", -1) >= offset
             ):

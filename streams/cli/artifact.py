@@ -72,6 +72,15 @@ def _rows(step: dict[str, Any]) -> list[tuple[str, str]]:
     if step["step"] == "linked":
         near = f"near duplicate of {event['near_duplicate_of']}"
         return [(event["artifact_id"], f"{near}, similarity {event['similarity']:.3f} ({event['method']})")]
+    if step["step"] == "corroborated":
+        whose = f"{event['by_node_id']} reported the same from another source, for {event['node_id']}"
+        return [(event["artifact_id"], f"{whose} ({event['by_artifact_id']})")]
+    if step["step"] == "judged":
+        why = f": {clip(event['reason'], 60)}" if event["reason"] else ""
+        return [(event["artifact_id"], f"{event['outcome']} by {event['judge']}, the claim was {event['confidence']:g}{why}")]
+    if step["step"] == "voted":
+        said = f"counts nothing ({event['ignored']})" if event["ignored"] else f"weighs {event['weight']:g}"
+        return [(event["artifact_id"], f"{event['judge']}'s verdict {said} for {event['node_id']}")]
     terms = f"{event['threat_term']:g} + {event['opportunity_term']:g} + {event['confidence_term']:g}"
     score = f"score {event['score']:.4f} = ({terms}) × {event['effective_reputation']:g} × {event['decay']:.3f}"
     return [(event["canonical_id"], score)]

@@ -24,6 +24,7 @@ class Content(NamedTuple):
     node_id: bytes
     first_seen_ms: int
     source_digest: bytes
+    confidence: float  # what was claimed [0..1]
 
 
 def remembered(first_seen_ms: int, raw_ms: int, horizon_ms: int) -> bool:

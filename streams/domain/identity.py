@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import struct
+from typing import Any
 
 MAC_HEADER = "icn_mac"
 
@@ -28,3 +30,39 @@ def sign(token: bytes, node_id: bytes, record: bytes) -> bytes:
 def is_signed(token: bytes, node_id: bytes, record: bytes, mac: bytes | None) -> bool:
     """Whether `mac` is this node's for this record, in constant time."""
     return mac is not None and hmac.compare_digest(sign(token, node_id, record), mac)
+
+
+_SEALED = struct.Struct("<40s32sdqq?HH")
+
+
+def seal(
+    key: bytes,
+    node_id: bytes,
+    artifact_id: bytes,
+    content_hash: bytes,
+    dedup_hash: bytes,
+    confidence: float,
+    simulated: bool,
+    raw_partition: int,
+    raw_offset: int,
+) -> bytes:
+    """16 bytes that prove to the deployment itself that it has established these facts: who sent what, and what was claimed."""
+    fixed = _SEALED.pack(
+        dedup_hash,
+        content_hash,
+        confidence,
+        raw_partition,
+        raw_offset,
+        simulated,
+        len(node_id),
+        len(artifact_id),
+    )
+    return hashlib.blake2b(fixed + node_id + artifact_id, key=key, digest_size=16).digest()
+
+
+def is_sealed(key: bytes, seal_: bytes, *facts: Any) -> bool:
+    """Whether these are facts of this deployment, in constant time. `facts`: as for `seal`."""
+    try:
+        return hmac.compare_digest(seal(key, *facts), seal_)
+    except struct.error:  # a number out of range was never sealed
+        return False

@@ -39,6 +39,18 @@ def published(value: float) -> float:
     return round(value, 9)
 
 
+def claim(weights: Weights, threat_level: float, opportunity_value: float, confidence: float) -> int:
+    """What an artifact claims to be worth, before anybody is believed [millionths, 0..1e6]."""
+    return round(
+        1e6
+        * (
+            weights.threat * threat_level / 10
+            + weights.opportunity * opportunity_value / 10
+            + weights.confidence * confidence
+        )
+    )
+
+
 def score(
     weights: Weights,
     threat_level: float,

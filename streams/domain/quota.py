@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 HOUR_MS = 3_600_000
+OVER_A_LIMIT = ("quota_exceeded", "intake_full")  # refusals that say nothing about the artifact: it may come again
 
 
 class Used(NamedTuple):

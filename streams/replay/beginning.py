@@ -198,6 +198,7 @@ def _seed_dedup(topology: Topology, settings: Settings, partition: int, starts: 
                     first["node_id"].encode(),
                     first["first_seen_ms"],
                     first["source_digest"],
+                    first["confidence"],
                 )
                 _seed(seeds, CONTENTS, key, content)
     return seeds

@@ -37,8 +37,15 @@ def read_output(alias: str, key: bytes | None, value: bytes | None, headers: Hea
     """Raises Undecodable, LookupError, TypeError or ValueError for what is no record of this topic."""
     headers = list(headers or ())
     origin = _origin(alias, value, headers)
-    event_id = dict(headers)["ce_id"].decode() if alias == "receipts" else str(origin)
-    return Output((alias, event_id), origin, _digest(key, value, headers))
+    return Output((alias, _event_id(alias, key, value, headers, origin)), origin, _digest(key, value, headers))
+
+
+def _event_id(alias: str, key: bytes | None, value: bytes | None, headers: Headers, origin: Origin) -> str:
+    if alias == "receipts":
+        return dict(headers)["ce_id"].decode()
+    if alias in ("reputation.log", "reputation"):  # one tick revises many nodes
+        return f"{origin} {(key or b'').decode()} {decode_any(value or b'')[1]['revision']}"
+    return str(origin)
 
 
 def _origin(alias: str, value: bytes | None, headers: Headers) -> Origin:

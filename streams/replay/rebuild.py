@@ -93,9 +93,10 @@ def _fold(
         )
     if steps[-1].event["rule"] != rule_version(topology):
         say(f"{agent.name}/{partition}: decided under another rule version; the rows will be as this one decides")
-    rows, marker = MemoryRows(begin.seeds), Marker()
+    rows, marker = MemoryRows(), Marker()
     for batch in begin.before:
         rows.apply(stage.decide(rows, batch).rows)
+    rows.seed(begin.seeds)
     sources = Sources(topology, settings, agent, partition, begin.starts, steps[-1].event["applied"])
     say(f"{agent.name}/{partition}: folding {len(steps)} batches")
     for step in steps:

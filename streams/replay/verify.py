@@ -106,9 +106,10 @@ class _Verification:
         if not begin.steps:
             self._find("PRUNED", place, f"all {begin.left_out} batches are gone, in part at least")
             return
-        rows = MemoryRows(begin.seeds)
+        rows = MemoryRows()
         for batch in begin.before:
             rows.apply(self.stage.decide(rows, batch).rows)
+        rows.seed(begin.seeds)
         ends = begin.steps[-1].event["applied"]
         sources = Sources(self.topology, self.settings, self.stage.agent, partition, begin.starts, ends)
         for number, step in enumerate(begin.steps, begin.left_out):
@@ -176,6 +177,8 @@ class _Verification:
                     seen.add(output.identity)
                     self._judge(where, output, record.value)
         for alias, identity in self.expected:
+            if self.topology.topics[alias].cleanup == "compact":
+                continue  # a view: an older event of a key may be gone from it
             topic = self.topology.topics[alias].name
             self._find("MISSING", topic, f"no output with identity {identity} is there, its input was decided")
         return ahead

@@ -2,21 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 from confluent_kafka import KafkaException, Producer
 from rocksdict import WriteBatch
 
 from streams.codec import encoder
 from streams.errors import Fatal
-from streams.runtime.stage import Batch, Decided, Stage
+from streams.runtime.stage import Batch, Decided, Record, Stage
 from streams.runtime.store import MARKER, Marker, Store, new_batch
 from streams.settings import Settings
 from streams.topology import Topology
 
 TRANSACTION_TIMEOUT_MS = 15_000
 FENCE_TIMEOUT_S = 60
+
+
+class Passed(NamedTuple):
+    """Records of one source that were decided since its last checkpoint."""
+
+    first_offset: int
+    last_offset: int
+    records: int
+    redelivered: int
+
+    @classmethod
+    def after(cls, before: Passed | None, records: Sequence[Record], redelivered: int) -> Passed:
+        """These records come behind those."""
+        first, _, number, again = before or cls(records[0].offset, 0, 0, 0)
+        return cls(first, records[-1].offset, number + len(records), again + redelivered)
 
 
 class Checkpoint:
@@ -46,15 +61,14 @@ class Checkpoint:
         except KafkaException as error:
             raise Fatal(f"can't take over {self.stage.agent.group}-{self.partition}: {error.args[0].str()}") from error
 
-    def commit(self, store: Store, batch: Batch, redelivered: int, decided: Decided) -> None:
+    def commit(self, store: Store, batch: Batch, passed: Passed, decided: Decided) -> None:
         """Make a decided batch a fact, on the broker first, then here. Raises Fatal: whether it was committed is then
         found out by the next owner, who reads the marker behind a fence.
         """
         local, rows = _changes(decided)
-        last = batch.records[-1].offset
-        marker = Marker({**store.marker.applied, batch.source: last}, store.marker.sequence + 1)
-        event = self._event(batch, redelivered, decided, marker)
-        what = f"batch {batch.source} {batch.records[0].offset}..{last}"
+        marker = Marker({**store.marker.applied, batch.source: passed.last_offset}, store.marker.sequence + 1)
+        event = self._event(batch.source, passed, decided, marker)
+        what = f"batch {batch.source} {passed.first_offset}..{passed.last_offset}"
         store.write(local, marker, self.topic_id, self._transact(what, decided.outputs, rows, marker, event))
 
     def forget(self, store: Store, keys: list[bytes]) -> None:
@@ -120,16 +134,13 @@ class Checkpoint:
             refused = next(m["_error"] for m in messages if "_error" in m)
             raise KafkaException(refused)
 
-    def _event(self, batch: Batch, redelivered: int, decided: Decided, marker: Marker) -> dict[str, Any]:
+    def _event(self, source: str, passed: Passed, decided: Decided, marker: Marker) -> dict[str, Any]:
         return {
             "stage": self.stage.agent.name,
             "partition": self.partition,
             "sequence": marker.sequence,
-            "topic": batch.source,
-            "first_offset": batch.records[0].offset,
-            "last_offset": batch.records[-1].offset,
-            "records": len(batch.records),
-            "redelivered": redelivered,
+            "topic": source,
+            **passed._asdict(),
             "applied": marker.applied,
             "counts": decided.counts,
             "rule": self.rule,

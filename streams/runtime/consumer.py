@@ -4,13 +4,14 @@ Faust's cost is per message, some 150 µs; this spreads it over thousands of rec
 
 - Positions come from the stores' markers, never from the group's commits, which serve the lag figure only.
 - Each seek starts a new epoch, in the consumer's thread, where fetches happen too; a fetch carries the epoch it belongs to.
-- A partition is fetched only while fewer than two of its fetches are unprocessed.
+- A partition is fetched only while fewer than two of its fetches are unprocessed, and not before its source's linger is over.
 - With nothing unprocessed the position is committed: it has passed the control records at the end, so an idle group shows lag 0.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
@@ -39,6 +40,7 @@ class BatchConsumer(driver.Consumer):
         self.committed: dict[TopicPartition, int] = {}
         self.first_until: dict[TopicPartition, int] = {}
         self.epoch = 0
+        self.fetched_at: dict[Source, float] = {}  # of sources that linger: when they last gave something, monotonic
         self.progress = asyncio.Event()
 
     def _new_consumer_thread(self) -> BatchThread:
@@ -80,7 +82,13 @@ class BatchConsumer(driver.Consumer):
             reached = await self._thread.positions(list(self.first_until))
             self.first_until = {tp: end for tp, end in self.first_until.items() if reached.get(tp, end) < end}
             active = [tp for tp in active if tp in self.first_until] or active
-        return [tp for tp in active if self.unprocessed[names[tp.topic], tp.partition] < UNPROCESSED_MAX]
+        return [tp for tp in active if self._may_fetch((names[tp.topic], tp.partition))]
+
+    def _may_fetch(self, source: Source) -> bool:
+        linger_s = self.app.icn.stage.agent.linger_ms.get(source[0], 0) / 1000
+        return self.unprocessed[source] < UNPROCESSED_MAX and (
+            not linger_s or time.monotonic() - self.fetched_at.get(source, 0) >= linger_s
+        )
 
     async def _drain_messages(self, service: Any) -> None:
         """Fetch for ever, and hand each fetch to the agent."""
@@ -97,6 +105,7 @@ class BatchConsumer(driver.Consumer):
                 for fetched in await self._thread.fetch(wanted):
                     if fetched.epoch == self.epoch and self.flow_active:
                         self.unprocessed[fetched.source, fetched.partition] += 1
+                        self.fetched_at[fetched.source, fetched.partition] = time.monotonic()
                         await self.callback(self._message(fetched))
         except asyncio.CancelledError:
             raise

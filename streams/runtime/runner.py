@@ -9,7 +9,7 @@ import logging
 import threading
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from confluent_kafka import Consumer, IsolationLevel, TopicPartition
@@ -19,7 +19,7 @@ from streams.broker.admin import CHANGELOG_CONFIG, Existing
 from streams.broker.topics import fold, watermarks
 from streams.codec import Undecodable, decoder
 from streams.errors import Fatal
-from streams.runtime.checkpoint import Checkpoint
+from streams.runtime.checkpoint import Checkpoint, Passed
 from streams.runtime.stage import Batch, Record, Stage
 from streams.runtime.store import Store, open_store, restore
 from streams.settings import Settings
@@ -53,6 +53,12 @@ class Owned:
     checkpoint: Checkpoint
     event_ms: int = 0  # the latest event time decided on
     swept_ms: int = 0  # the event time up to which all rows were looked through
+    passed: dict[str, Passed] = field(default_factory=dict)  # source -> records since its last checkpoint that came to nothing
+
+    def seen(self, source: str) -> int:
+        """The last offset that was decided."""
+        passed = self.passed.get(source)
+        return passed.last_offset if passed else self.store.marker.applied.get(source, -1)
 
 
 class Runner:
@@ -198,23 +204,29 @@ class Runner:
     def process(self, fetched: Fetched) -> int:
         """Decide and commit what was fetched; returns the number of records decided. Raises Fatal.
 
-        A fetch of an assignment that is over is dropped: its partition is read again from the marker.
+        A fetch of an assignment that is over is dropped: its partition is read again from the marker. Records that come to nothing are
+        worth no transaction of their own: they go with the source's next checkpoint, or are read again.
         """
         owned = self.owned.get(fetched.partition)
         if owned is None or fetched.epoch != self.epoch:
             return 0
-        applied = owned.store.marker.applied.get(fetched.source, -1)
-        expected = max(applied, self.positions[fetched.source, fetched.partition] - 1)
+        seen, passed = owned.seen(fetched.source), owned.passed.get(fetched.source)
+        expected = max(seen, self.positions[fetched.source, fetched.partition] - 1)
         if fetched.after > expected:
             raise Fatal(
                 f"{fetched.source}/{fetched.partition}: records after {expected} were skipped, got those after {fetched.after}"
             )
-        records = [record for record in fetched.records if record.offset > applied]
+        records = [record for record in fetched.records if record.offset > seen]
         if not records:
             return 0
         batch = Batch(fetched.source, fetched.partition, records)
         decided = self.stage.decide(owned.store, batch)
-        owned.checkpoint.commit(owned.store, batch, len(fetched.records) - len(records), decided)
+        redelivered = len(fetched.records) - len(records)
+        if decided.is_nothing:
+            owned.passed[fetched.source] = Passed.after(passed, records, redelivered)
+            return len(records)
+        owned.checkpoint.commit(owned.store, batch, Passed.after(passed, records, redelivered), decided)
+        owned.passed.pop(fetched.source, None)
         owned.event_ms = max(owned.event_ms, decided.event_ms)
         return len(records)
 

@@ -49,6 +49,9 @@ class Rows(Protocol):
     def get_many(self, table: Table[Row], keys: Sequence[bytes]) -> list[Row | None]:
         """One row a key, in order; None where there is none."""
 
+    def scan(self, table: Table[Row]) -> dict[bytes, Row]:
+        """All rows of a table, by key in order. For tables of some thousand rows, seldom asked."""
+
 
 def look_up(rows: Rows, table: Table[Row], keys: Iterable[bytes]) -> dict[bytes, Row | None]:
     """The rows of these keys, None where there is none: one call for the batch."""
@@ -73,6 +76,12 @@ class Decided:
     def send(self, topic: str, message: Message) -> None:
         """Append one message to a topic's outputs."""
         self.outputs.setdefault(topic, []).append(message)
+
+    @property
+    def is_nothing(self) -> bool:
+        """Whether the batch came to nothing and is worth no checkpoint of its own. It must be so whatever the rows were: the records
+        are part of the source's next checkpoint, and a replay decides them then."""
+        return not (self.counts or any(self.rows.values()) or any(self.outputs.values()))
 
 
 @dataclass(frozen=True)
@@ -107,6 +116,10 @@ class MemoryRows:
         self.seeded = 0
         self._seeds = dict(seeds or {})
 
+    def seed(self, seeds: Mapping[tuple[str, bytes], bytes]) -> None:
+        """From now on, rows that are asked for come from here the first time, whatever they were."""
+        self._seeds = dict(seeds)
+
     def get_many(self, table: Table[Row], keys: Sequence[bytes]) -> list[Row | None]:
         """As Rows."""
         if self._seeds:
@@ -116,6 +129,12 @@ class MemoryRows:
                     self.seeded += 1
         found = (self.data.get((table.name, key)) for key in keys)
         return [None if value is None else table.unpack(value) for value in found]
+
+    def scan(self, table: Table[Row]) -> dict[bytes, Row]:
+        """As Rows."""
+        self.get_many(table, [key for name, key in self._seeds if name == table.name])
+        found = sorted((key, value) for (name, key), value in self.data.items() if name == table.name)
+        return {key: table.unpack(value) for key, value in found}
 
     def apply(self, rows: Mapping[Table[Any], Mapping[bytes, Any]]) -> None:
         """Take a batch's new rows."""

@@ -71,6 +71,16 @@ class Store:
         found = self.db.get([prefix + key for key in keys]) if keys else ()
         return [None if value is None else unpack(value) for value in found]
 
+    def scan(self, table: Table[Row]) -> dict[bytes, Row]:
+        """All rows of a table, by key in order."""
+        found: dict[bytes, Row] = {}
+        rows = self.db.iter()
+        rows.seek(table.prefix)
+        while rows.valid() and (key := rows.key())[:1] == table.prefix:
+            found[key[1:]] = table.unpack(rows.value())
+            rows.next()
+        return found
+
     def old_keys(self, tables: Sequence[Table[Any]], before_ms: int, look_at: int) -> tuple[list[bytes], bool]:
         """Prefixed keys of rows whose horizon began before this event time, among the next `look_at` rows; and whether these were the
         last ones. Then it starts again."""

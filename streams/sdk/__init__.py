@@ -9,6 +9,7 @@ with Node("node-7") as node:
 
 from streams.sdk.async_node import AsyncNode
 from streams.sdk.decision import Decision, Submission
+from streams.sdk.judge import Judge, Vote
 from streams.sdk.node import Node
 
-__all__ = ["AsyncNode", "Decision", "Node", "Submission"]
+__all__ = ["AsyncNode", "Decision", "Judge", "Node", "Submission", "Vote"]

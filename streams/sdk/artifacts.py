@@ -41,6 +41,15 @@ def uuid7() -> str:
     return str(uuid.UUID(int=bits))
 
 
+def uuid7_ms(artifact_id: str) -> int | None:
+    """Milliseconds since 1970 in a UUIDv7, or in `<UUIDv7>_v<n>`; None for other ids."""
+    try:
+        number = uuid.UUID(artifact_id.split("_v")[0])
+    except ValueError:
+        return None
+    return number.int >> 80 if number.version == 7 else None
+
+
 def make_artifact(node_id: str, fields: Mapping[str, Any], limits: Limits, simulated: bool = False) -> dict[str, Any]:
     """A complete artifact from what the author gave. Raises ArtifactError for what the network would reject.
 

@@ -17,7 +17,7 @@ class Decision:
     detail: str | None = None  # the same as a sentence
     canonical_id: str | None = None  # first sighting of the same content from the same source
     version: int | None = None  # of the canonical artifact, after this sighting
-    retry_after_ms: int | None = None  # of quota_exceeded
+    retry_after_ms: int | None = None  # of quota_exceeded and intake_full
     quota_left: int | None = None  # this hour, as of the receipt
     suggestions: tuple[str, ...] = ()
 

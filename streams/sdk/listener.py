@@ -11,6 +11,7 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from streams.broker.topics import watermarks
 from streams.codec import Undecodable, decoder
+from streams.domain.quota import OVER_A_LIMIT
 from streams.errors import BrokerError, ContractError
 from streams.sdk.decision import Decision, Standing, Submission
 from streams.sdk.partition import partition_of
@@ -92,7 +93,7 @@ class Listener:
             if not submission.admitted:
                 submission.due = time.monotonic() + RESENT_GRACE_S
                 submission.admitted, submission.quota_left = True, receipt["quota_left"]
-        elif told["reason"] != "quota_exceeded":
+        elif told["reason"] not in OVER_A_LIMIT:
             self.pending.resolve(submission, _decision(submission, receipt, told))
         elif self.on_quota == "wait":
             submission.due = time.monotonic() + (receipt["retry_after_ms"] or 1000) / 1000 + 0.5
@@ -109,7 +110,7 @@ def _decision(submission: Submission, receipt: dict[str, Any], told: dict[str, A
         told["detail"],
         told["canonical_id"],
         told["version"],
-        receipt["retry_after_ms"] if told["reason"] == "quota_exceeded" else None,
+        receipt["retry_after_ms"] if told["reason"] in OVER_A_LIMIT else None,
         submission.quota_left if receipt["quota_left"] is None else receipt["quota_left"],
         tuple(receipt["suggestions"]),
     )

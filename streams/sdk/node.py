@@ -5,7 +5,6 @@ Three threads: the author's, the sender's (outbox -> Kafka), the listener's (rec
 
 from __future__ import annotations
 
-import json
 import logging
 import threading
 import time
@@ -14,9 +13,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from streams.broker.registrations import kept_token
 from streams.codec import decoder, encoder
 from streams.domain.artifact import Limits
-from streams.errors import ArtifactError, IcnError, UndecidedError
+from streams.errors import ArtifactError, UndecidedError
 from streams.registry_client import adopt_ids
 from streams.sdk.artifacts import make_artifact
 from streams.sdk.decision import Standing, Submission
@@ -67,7 +67,7 @@ class Node:
         self._encode, self._decode = encoder("artifact"), decoder("artifact")
         self._standing = Standing()
         self._failure: BaseException | None = None
-        key = _token(self.settings, node_id, token)
+        key = kept_token(self.settings, node_id, token)
         self._outbox = Outbox(self.settings.state / "outbox", node_id)
         try:
             self._open(key, on_quota, resend_after_s)
@@ -200,22 +200,3 @@ def _undecided(submission: Submission) -> UndecidedError:
         "it is in the outbox; the next Node of this id sends it (Node.recovered)",
     )
 
-
-def _token(settings: Settings, node_id: str, given: str | None) -> bytes:
-    if given is not None:
-        try:
-            return bytes.fromhex(given)
-        except ValueError as error:
-            raise IcnError("the token is not hex", "icn node register prints 64 hex digits") from error
-    path = settings.state / "nodes" / f"{node_id}.json"
-    try:
-        return bytes.fromhex(json.loads(path.read_text())["token"])
-    except FileNotFoundError as error:
-        raise IcnError(
-            f'no token for node "{node_id}": {path} is missing',
-            f"icn node register {node_id} --principal NAME, or give token=",
-        ) from error
-    except (ValueError, KeyError) as error:
-        raise IcnError(
-            f"{path} is damaged: {error}", f"icn node register {node_id} --rotate --principal NAME"
-        ) from error

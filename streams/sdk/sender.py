@@ -100,7 +100,7 @@ class Sender:
         submission.attempts += 1
         pause = min(self.resend_after_s * 2 ** (submission.attempts - 1), RESEND_AFTER_MAX_S)
         submission.due = time.monotonic() + pause
-        headers = headers_of(self.deployment, self.node_id, submission.artifact_id)
+        headers = headers_of("icn.artifact", f"/{self.deployment}/nodes/{self.node_id}", submission.artifact_id)
         headers.append((MAC_HEADER, sign(self.token, self.key, submission.record)))
         while True:
             try:

@@ -1,6 +1,7 @@
 """contents (s2): content_hash (32 bytes) -> its first report. Folded from the UNIQUE events of artifacts.decided; kept for the horizon.
 
-Layout: first seen in ms (8), source digest (8), length of the node's id (2), big-endian, then node id and artifact id in UTF-8.
+Layout: first seen in ms (8), source digest (8), confidence (8, double), length of the node's id (2), big-endian, then node id and
+artifact id in UTF-8.
 """
 
 from __future__ import annotations
@@ -10,17 +11,17 @@ import struct
 from streams.domain.dedup import Content
 from streams.runtime.stage import Table
 
-_LAYOUT = struct.Struct(">q8sH")
+_LAYOUT = struct.Struct(">q8sdH")
 _SIZE = _LAYOUT.size
 
 
 def _pack(row: Content) -> bytes:
-    return _LAYOUT.pack(row[2], row[3], len(row[1])) + row[1] + row[0]
+    return _LAYOUT.pack(row[2], row[3], row[4], len(row[1])) + row[1] + row[0]
 
 
 def _unpack(data: bytes) -> Content:
-    first_seen_ms, source, length = _LAYOUT.unpack_from(data)
-    return Content(data[_SIZE + length :], data[_SIZE : _SIZE + length], first_seen_ms, source)
+    first_seen_ms, source, confidence, length = _LAYOUT.unpack_from(data)
+    return Content(data[_SIZE + length :], data[_SIZE : _SIZE + length], first_seen_ms, source, confidence)
 
 
 def _since_ms(data: bytes) -> int:

@@ -1,4 +1,4 @@
-"""The top list: a fold of `priorities`."""
+"""The top list: a fold of `priorities`, and of what is thought of each node now."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from streams.domain.priority import ranked, score_now
 from streams.settings import Settings
 from streams.topology import Topology
 from streams.units import duration_ms
+from streams.watch.reputation import reputations
 
 TOP_MAX = 1000
 
@@ -22,10 +23,12 @@ def top(
 ) -> list[dict[str, Any]]:
     """The highest priorities, best first: each the newest priority event with `rank`, `score_now` and its coordinates.
 
-    Order: rank_key + log2(reputation), which time doesn't change; ties by canonical_id. Score 0 is unranked.
+    Order: rank_key + log2(effective reputation), which time doesn't change; ties by canonical_id. The reputation is the node's newest
+    revision, not the one that was stamped on the artifact: a demoted node's artifacts sink, all of them. Score 0 is unranked.
     """
     decode = decoder("priority")
     newest: dict[bytes, dict[str, Any]] = {}
+    standing: dict[str, tuple[float, int]] = {}
     name = topology.topic("priorities").name
     for message in fold(settings, name, progress=progress):
         try:
@@ -33,6 +36,11 @@ def top(
         except Undecodable:  # not ours; icn replay says where it is
             continue
         newest[event["dedup_hash"]] = event | {"at": f"{name}/{message.partition()}/{message.offset()}"}
+    for node_id, revision in reputations(topology, settings).items():
+        standing[node_id] = (revision["effective"], revision["revision"])
+    for event in newest.values():
+        if (now := standing.get(event["node_id"])) is not None and now[1] > event["reputation_revision"]:
+            event["effective_reputation"], event["reputation_revision"] = now
     eligible = [e for e in newest.values() if e["rank_key"] is not None and e["effective_reputation"] > 0]
     best = heapq.nsmallest(
         min(count, TOP_MAX),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -11,6 +10,7 @@ from confluent_kafka import Consumer
 
 from streams.broker.topics import ends, fold
 from streams.codec import Undecodable, decoder
+from streams.sdk.artifacts import uuid7_ms
 from streams.settings import Settings
 from streams.topology import Topology
 
@@ -43,15 +43,6 @@ def last_records(settings: Settings, topic: str, count: int, partition: int | No
         yield from found
 
 
-def time_of(artifact_id: str) -> int | None:
-    """Milliseconds in a UUIDv7, None for other ids."""
-    try:
-        number = uuid.UUID(artifact_id.split("_v")[0])
-    except ValueError:
-        return None
-    return number.int >> 80 if number.version == 7 else None
-
-
 def life(topology: Topology, settings: Settings, wanted: str, progress: Callable[[str], None]) -> list[dict[str, Any]]:
     """Every event about an artifact, in the order of time, then of the stages: [{step, at, time_ms, event}]. Empty if nothing is known.
 
@@ -59,7 +50,7 @@ def life(topology: Topology, settings: Settings, wanted: str, progress: Callable
     """
     by_hash = bytes.fromhex(wanted) if len(wanted) == 64 and set(wanted) <= set("0123456789abcdef") else None
     base = wanted.split("_v")[0]
-    since = time_of(base)
+    since = uuid7_ms(base)
     for before in WIDEN_MS if since is not None else (None,):
         start = None if since is None or before is None else max(0, since - before)
         progress(f"reading topics from {WIDEN_MS[before]} …")
@@ -105,13 +96,26 @@ def _steps(
         since_ms,
         lambda m, e: bool({e["artifact_id"], e["near_duplicate_of"]} & ids),
     )
+    verdicts = _found(topology, settings, "verdicts", "verdict", since_ms, lambda m, e: e["artifact_id"] in ids)
+    votes = _found(topology, settings, "votes", "vote", since_ms, lambda m, e: e["artifact_id"] in ids)
+    corroborated = _found(
+        topology,
+        settings,
+        "corroborations",
+        "corroboration",
+        since_ms,
+        lambda m, e: bool({e["artifact_id"], e["by_artifact_id"]} & ids),
+    )
     parts = (
         ("sent", raw),
         ("admitted", admitted),
         ("decided", decoded),
         ("receipt", receipts),
+        ("corroborated", corroborated),
         ("linked", links),
         ("scored", priorities),
+        ("judged", verdicts),
+        ("voted", votes),
     )
     steps = [
         {"step": step, "at": f"{m.topic()}/{m.partition()}/{m.offset()}", "time_ms": m.timestamp()[1], "event": e}

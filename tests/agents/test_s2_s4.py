@@ -43,6 +43,7 @@ def admitted(number: int, node: str = "node-1", raw_ms: int = T0, **fields: Any)
         **{k: made[k] for k in kept},
         "dedup_hash": hashes.dedup,
         "source_digest": hashes.source,
+        "seal": bytes(16),
         "hash_key_id": "0" * 8,
         "raw_partition": 0,
         "raw_offset": number,

@@ -86,7 +86,7 @@ def test_topology_is_what_the_agents_declare(name: str) -> None:
 
 
 def test_every_agent_file_is_in_the_topology() -> None:
-    """Prefix s<depth>_: a stage. Its depth is one more than that of the deepest stage whose output it reads."""
+    """Prefix s<depth>_: a stage reads what less deep ones write; what comes back from deeper ones is declared as feedback."""
     topology = load()
     written_by = {alias: agent for agent in topology.agents.values() for alias in agent.writes}
 
@@ -94,9 +94,8 @@ def test_every_agent_file_is_in_the_topology() -> None:
     for agent in topology.agents.values():
         for alias in agent.reads:
             if alias in written_by:
-                assert int(written_by[alias].name[1]) < int(agent.name[1]), (
-                    f"{agent.name} reads {alias} of {written_by[alias].name}"
-                )
+                comes_back = int(written_by[alias].name[1]) >= int(agent.name[1])
+                assert comes_back == (alias in agent.feedback), f"{agent.name} reads {alias} of {written_by[alias].name}"
 
 
 def commands(group: click.Group, path: tuple[str, ...] = ()) -> list[tuple[str, click.Command]]:

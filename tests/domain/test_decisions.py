@@ -31,7 +31,7 @@ def test_an_entry_is_forgotten_after_the_horizon_in_event_time() -> None:
 
 def test_corroboration_is_independent_only_from_another_node_and_another_source() -> None:
     """One alone is a repeat or a copy."""
-    first = Content(b"a", b"n1", 0, b"source-1")
+    first = Content(b"a", b"n1", 0, b"source-1", 0.5)
     assert is_independent(b"n2", b"source-2", first)
     assert not is_independent(b"n1", b"source-2", first)
     assert not is_independent(b"n2", b"source-1", first)

@@ -1,0 +1,70 @@
+"""Do a node's claimed confidences fit what came true? A betting test that may be looked at after every outcome. Pure.
+
+Null hypothesis: an artifact claimed with confidence p comes true with probability p or more. Against it stand two alternatives, truth
+0.5·p and 0.78·p, and every epoch in which the node may have turned. Each (alternative, first epoch) is a bet of its own that starts with
+its weight and is multiplied by the likelihood ratio of every outcome from then on; E is the sum of all. Under the null E is a
+non-negative supermartingale that starts at 1, so by Ville's inequality it *ever* reaches 1/level with probability at most `level`.
+
+All bets on one alternative that have begun are multiplied by the same ratio, so their sum is one number, and a new epoch adds its weight
+to it (Shiryaev and Roberts do the same): nothing has to be dropped, the state is two numbers and a count. Only products and sums: the
+same bits on every machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+
+@dataclass(frozen=True)
+class Test:
+    """From topology's protocol.reputation.inflation."""
+
+    level: float  # (0..1): at most so many honest nodes are ever called inflated
+    truths: tuple[float, float]  # the alternatives: truth as a share of the claim (0..1)
+    from_start: float  # weight of "from the first epoch on" [0..1]; the rest is divided among later ones
+    claim_max: float  # higher claims are taken for this: nobody is lost over one failure of a claim of 1.0
+
+    @classmethod
+    def of(cls, section: Mapping[str, Any]) -> Test:
+        """From the YAML section."""
+        low, high = section["truths"]
+        return cls(section["level"], (low, high), section["from_start"], section["claim_max"])
+
+
+class Bets(NamedTuple):
+    """What a node's bets have come to."""
+
+    epochs: int  # that had an outcome
+    capital: tuple[float, float]  # of each alternative: Σ weight · likelihood ratio over all first epochs so far
+
+
+def no_bets(test: Test) -> Bets:
+    """Of a node without an outcome: E is 1."""
+    return Bets(0, (test.from_start, test.from_start))
+
+
+def begin_epoch(test: Test, bets: Bets) -> Bets:
+    """The first outcome of an epoch is about to come: the bets that begin here."""
+    epochs = bets.epochs + 1
+    weight = (1 - test.from_start) / (epochs * (epochs + 1))
+    return Bets(epochs, (bets.capital[0] + weight, bets.capital[1] + weight))
+
+
+def settle(test: Test, bets: Bets, claimed: float, came_true: bool, weight: float = 1.0) -> Bets:
+    """After one outcome. claimed, weight: [0..1]. So much of the capital is at stake; its expectation under the null stays at most 1."""
+    p = min(claimed, test.claim_max)
+    ratios = (truth if came_true else (1 - truth * p) / (1 - p) for truth in test.truths)
+    low, high = (1 + weight * (ratio - 1) for ratio in ratios)
+    return Bets(bets.epochs, (bets.capital[0] * low, bets.capital[1] * high))
+
+
+def e_value(test: Test, bets: Bets) -> float:
+    """E: how much a gambler against the node's honesty would have made of 1. What is bet on epochs to come is still untouched."""
+    return (bets.capital[0] + bets.capital[1]) / 2 + (1 - test.from_start) / (bets.epochs + 1)
+
+
+def is_inflated(test: Test, bets: Bets) -> bool:
+    """Whether E has reached 1/level."""
+    return e_value(test, bets) >= 1 / test.level

@@ -1,0 +1,420 @@
+"""How far is a node to be believed? One node's state, what an outcome does to it, and what the end of an epoch does to the fleet. Pure.
+
+Slow channel: outcomes add up over an epoch (an hour of broker time) and move the published score a little. Beneath it Beta(α, β) with
+forgetting gives the uncertainty. Fast channel: domain/calibration.py; it drops a node to the floor at once.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from streams.domain.calibration import Bets, Test, begin_epoch, is_inflated, no_bets, settle
+from streams.domain.priority import published
+
+HOUR_MS = 3_600_000
+DAY_MS = 24 * HOUR_MS
+EPOCHS_LOOKED_AT, EPOCHS_AGREEING = 3, 2  # a rise is applied when two of the last three epochs with outcomes rise
+
+# kinds of outcomes; `True`: it is an artifact's truth, so the node's claim is tested against it
+RECEIPTS, COLLECTION, CORROBORATION, VERDICT = "receipts", "collection", "corroboration", "verdict"
+
+
+@dataclass(frozen=True)
+class Rules:
+    """From topology's protocol.reputation, where each is explained."""
+
+    initial: float
+    floor: float
+    ceiling: float
+    success: float
+    failure: float
+    step_max: float
+    prior: tuple[float, float]
+    forgetting: float
+    acceptance_min: float
+    corroboration_weight: float
+    probation: int
+    newcomers_share: float
+    test: Test
+    anomaly_z: float
+    anomaly_nodes_min: int
+    anomaly_claims_min: int
+    anomaly_spread_min: float
+    votes_per_hour: int
+    votes_per_day: int
+    clean_hours: int
+    idle_after_ms: int
+    idle_factor: float
+    quota_outcomes_min: int
+    quota_factor: float
+    quota_min: int
+
+    @classmethod
+    def of(cls, section: Mapping[str, Any], idle_after_ms: int) -> Rules:
+        """From the YAML section."""
+        epoch, anomaly, votes, idle, quota = (section[key] for key in ("epoch", "anomaly", "votes", "idle", "quota"))
+        alpha, beta = section["prior"]
+        return cls(
+            section["initial"],
+            section["floor"],
+            section["ceiling"],
+            epoch["success"],
+            epoch["failure"],
+            epoch["step_max"],
+            (alpha, beta),
+            section["forgetting"],
+            section["acceptance_min"],
+            section["corroboration_weight"],
+            section["probation"],
+            section["newcomers_share"],
+            Test.of(section["inflation"]),
+            anomaly["z"],
+            anomaly["nodes_min"],
+            anomaly["claims_min"],
+            anomaly["spread_min"],
+            votes["per_hour"],
+            votes["per_day"],
+            votes["clean_hours"],
+            idle_after_ms,
+            idle["per_day"],
+            quota["outcomes_min"],
+            quota["factor"],
+            quota["min"],
+        )
+
+
+class Tally(NamedTuple):
+    """The evidence of one kind in one epoch: which records, and what they said."""
+
+    first_offset: int
+    last_offset: int
+    records: int  # of this node in that range that counted
+    successes: float  # weighted
+    failures: float
+
+
+class Epoch(NamedTuple):
+    """What has come in since the last epoch ended."""
+
+    evidence: Mapping[str, Tally] = {}  # by kind
+    accepted: int = 0  # artifacts: admitted, and refused for another reason than the quota
+    refused: int = 0
+    claimed: int = 0  # sum of what the accepted artifacts claim [millionths]
+    ignored: Mapping[str, int] = {}  # votes on this node's artifacts that count nothing: reason -> how many
+    voted: int = 0  # votes that this node gave
+    brigaded: bool = False  # and they were too many
+
+
+class Reputation(NamedTuple):
+    """One node. What others see of it: `effective`, `quota`, `grade`, `uncertainty`."""
+
+    principal: str
+    generation: int  # of its token
+    revision: int  # of the last published change, from 1
+    score: float  # published [floor..ceiling]
+    successes: float  # Beta's evidence, weighted and forgotten by and by
+    failures: float
+    outcomes: int  # ever
+    probation_left: int  # outcomes that must still come; 0: established
+    demoted: bool  # called inflated, and its probation not over
+    bets: Bets
+    betting: bool  # the bets of this epoch have begun
+    tested: int  # outcomes that claims were tested against, ever
+    rises: tuple[bool, ...]  # of the last epochs with outcomes, oldest first
+    claims: float  # artifacts and the sum of their claims, forgotten like outcomes [1]
+    claimed: float
+    active_ms: int  # broker time of the last admitted artifact; 0: none
+    idle_days: int
+    anomalous: bool
+    clean_hours_left: int  # until suspicion lapses; 0: not suspicious
+    share: float  # (0..1]: what is left of a newcomer's weight, so that all newcomers together stay small
+    epoch: Epoch
+
+
+def newcomer(rules: Rules, principal: str, generation: int, score: float, share: float = 1.0) -> Reputation:
+    """A node nobody knows yet. `score`: see `first_score`; `share`: `share_left`."""
+    return Reputation(
+        principal, generation, 0, score, 0.0, 0.0, 0, rules.probation, False, no_bets(rules.test), False, 0, (), 0.0, 0.0,
+        0, 0, False, 0, share, Epoch(),
+    )  # fmt: skip
+
+
+def receive(node: Reputation, offset: int, accepted: int, refused: int, claimed: int, at_ms: int) -> Reputation:
+    """One of the node's receipts. What they come to is told when the epoch ends."""
+    epoch = node.epoch
+    first, _, records, successes, failures = epoch.evidence.get(RECEIPTS) or Tally(offset, offset, 0, 0.0, 0.0)
+    tally = Tally(first, offset, records + 1, successes, failures)
+    return node._replace(
+        active_ms=max(node.active_ms, at_ms) if accepted else node.active_ms,
+        epoch=epoch._replace(
+            evidence={**epoch.evidence, RECEIPTS: tally},
+            accepted=epoch.accepted + accepted,
+            refused=epoch.refused + refused,
+            claimed=epoch.claimed + claimed,
+        ),
+    )
+
+
+def first_score(rules: Rules, of_principal: list[float]) -> float:
+    """A new id doesn't shed an old one: it starts no higher than the worst node its principal has."""
+    return min([rules.initial, *of_principal])
+
+
+# -- what others see ------------------------------------------------------
+
+
+def effective(rules: Rules, node: Reputation) -> float:
+    """What priorities are multiplied by: the score, less for what is doubtful about the node [0..0.9]."""
+    doubt = (0.5 if node.anomalous else 1.0) * (0.5 if node.clean_hours_left else 1.0)
+    return published(node.score * doubt * node.share * rules.idle_factor**node.idle_days)
+
+
+def quota(rules: Rules, node: Reputation, node_limit: int) -> int:
+    """Artifacts an hour: the deployment's limit until success is measured, then in proportion to it. 0: no limit."""
+    evidence = node.successes + node.failures
+    if not node_limit or node.outcomes < rules.quota_outcomes_min or evidence <= 0:
+        return node_limit
+    most = rules.quota_factor * node_limit
+    return max(rules.quota_min, min(int(most), int(most * node.successes / evidence)))
+
+
+def mean(rules: Rules, node: Reputation) -> float:
+    """Of Beta(α, β): the expected share of successes."""
+    alpha, beta = rules.prior[0] + node.successes, rules.prior[1] + node.failures
+    return published(alpha / (alpha + beta))
+
+
+def uncertainty(rules: Rules, node: Reputation) -> float:
+    """Standard deviation of Beta(α, β) [0..0.2]: what is not known yet of its success rate."""
+    alpha, beta = rules.prior[0] + node.successes, rules.prior[1] + node.failures
+    return published(math.sqrt(alpha * beta / ((alpha + beta) ** 2 * (alpha + beta + 1))))
+
+
+GRADES = ((0.8, "A"), (0.65, "B"), (0.5, "C"), (0.3, "D"))
+
+
+def grade(node: Reputation) -> str:
+    """Admiralty's source reliability: A completely, B usually, C fairly, D not usually, E not reliable; F can't be judged yet."""
+    if is_newcomer(node):
+        return "F"
+    return next((letter for least, letter in GRADES if node.score >= least), "E")
+
+
+# -- what an outcome does -------------------------------------------------
+
+
+def observe(
+    rules: Rules, node: Reputation, kind: str, offset: int, came_true: bool, weight: float, claimed: float | None
+) -> Reputation:
+    """One outcome, as it comes in. weight: [0..1]; claimed: the confidence it tests, None: it tests none."""
+    if weight <= 0:
+        return node
+    epoch = node.epoch._replace(
+        evidence={**node.epoch.evidence, kind: _counted(node.epoch.evidence.get(kind), offset, came_true, weight)}
+    )
+    node = node._replace(epoch=epoch, outcomes=node.outcomes + 1)
+    if node.probation_left:
+        left = node.probation_left - 1
+        node = node._replace(probation_left=left, demoted=node.demoted and left > 0, share=node.share if left else 1.0)
+    if claimed is None:
+        return node
+    bets = node.bets if node.betting else begin_epoch(rules.test, node.bets)
+    bets = settle(rules.test, bets, claimed, came_true, weight)
+    node = node._replace(bets=bets, betting=True, tested=node.tested + 1, anomalous=False)
+    return node
+
+
+def is_to_be_demoted(rules: Rules, node: Reputation) -> bool:
+    """Whether its claims have been proven inflated. A demoted node's bets start afresh with its probation."""
+    return is_inflated(rules.test, node.bets)
+
+
+def demote(rules: Rules, node: Reputation) -> Reputation:
+    """To the floor, and on probation."""
+    return node._replace(
+        score=rules.floor,
+        demoted=True,
+        probation_left=rules.probation,
+        bets=no_bets(rules.test),
+        betting=False,
+        rises=(),
+    )
+
+
+def _counted(tally: Tally | None, offset: int, came_true: bool, weight: float) -> Tally:
+    first, _, records, successes, failures = tally or Tally(offset, offset, 0, 0.0, 0.0)
+    return Tally(
+        first, offset, records + 1, successes + (weight if came_true else 0), failures + (0 if came_true else weight)
+    )
+
+
+# -- what the end of an epoch does ----------------------------------------
+
+
+class Ended(NamedTuple):
+    """A node behind an epoch, and what the epoch was in the end: its receipts are an outcome now."""
+
+    node: Reputation
+    epoch: Epoch
+
+
+def end_epoch(rules: Rules, fleet: Mapping[str, Reputation], slot_ms: int) -> dict[str, Ended]:
+    """All nodes behind the epoch that ends at `slot_ms`."""
+    ended = {name: _end_of_one(rules, fleet[name], slot_ms) for name in sorted(fleet)}
+    outliers = _outliers(rules, ended)
+    share = newcomers_share(rules, ended)
+    return {
+        name: Ended(
+            node._replace(
+                anomalous=name in outliers,
+                share=share if node.probation_left else 1.0,
+                epoch=Epoch(),
+            ),
+            node.epoch,
+        )
+        for name, node in ended.items()
+    }
+
+
+def _end_of_one(rules: Rules, node: Reputation, slot_ms: int) -> Reputation:
+    epoch = node.epoch
+    if received := epoch.accepted + epoch.refused:
+        came_true = epoch.accepted > rules.acceptance_min * received
+        heard = epoch.evidence[RECEIPTS]
+        node = observe(rules, node, RECEIPTS, heard.last_offset, came_true, 1.0, None)
+        told = node.epoch.evidence[RECEIPTS]._replace(records=heard.records)
+        node = node._replace(epoch=node.epoch._replace(evidence={**node.epoch.evidence, RECEIPTS: told}))
+    successes = sum(tally.successes for tally in node.epoch.evidence.values())
+    failures = sum(tally.failures for tally in node.epoch.evidence.values())
+    if successes or failures:
+        node = _move(rules, node, successes, failures)
+    if epoch.accepted:
+        node = node._replace(
+            claims=rules.forgetting * node.claims + epoch.accepted,
+            claimed=rules.forgetting * node.claimed + epoch.claimed / 1e6,
+        )
+    active = bool(epoch.accepted or epoch.voted)
+    clean = node.clean_hours_left - (1 if active and not epoch.brigaded and node.clean_hours_left else 0)
+    idle_ms = slot_ms - node.active_ms if node.active_ms else 0
+    idle_days = max(0, (idle_ms - rules.idle_after_ms) // DAY_MS) if idle_ms > rules.idle_after_ms else 0
+    return node._replace(betting=False, clean_hours_left=clean, idle_days=idle_days)
+
+
+def _move(rules: Rules, node: Reputation, successes: float, failures: float) -> Reputation:
+    step = rules.success * successes - rules.failure * failures
+    step = max(-rules.step_max, min(rules.step_max, step))
+    rises = (*node.rises, step > 0)[-EPOCHS_LOOKED_AT:]
+    if step > 0 and (node.demoted or sum(rises) < EPOCHS_AGREEING):
+        step = 0.0
+    top = rules.initial if node.probation_left else rules.ceiling
+    # a node that stands above the top (it can't: probation starts at or below it) would not be pulled down by a success
+    score = max(rules.floor, min(max(top, node.score), node.score + step))
+    return node._replace(
+        score=published(score),
+        rises=rises,
+        successes=rules.forgetting * node.successes + successes,
+        failures=rules.forgetting * node.failures + failures,
+    )
+
+
+def _outliers(rules: Rules, fleet: Mapping[str, Reputation]) -> set[str]:
+    """Nodes whose claims no outcome has tested yet, and which claim far more than the others do: z of the node's mean against the means
+    of all others, it itself left out."""
+    means = {
+        name: node.claimed / node.claims for name, node in fleet.items() if node.claims >= rules.anomaly_claims_min
+    }
+    total, squares, count = math.fsum(means.values()), math.fsum(m * m for m in means.values()), len(means)
+    if count <= rules.anomaly_nodes_min:
+        return set()
+    found = set()
+    for name, own in means.items():
+        others = count - 1
+        centre = (total - own) / others
+        spread = math.sqrt(max(0.0, (squares - own * own) / others - centre * centre))
+        if not fleet[name].tested and own - centre > rules.anomaly_z * max(spread, rules.anomaly_spread_min):
+            found.add(name)
+    return found
+
+
+def newcomers_share(rules: Rules, fleet: Mapping[str, Reputation]) -> float:
+    """The factor that keeps all nodes on probation together at `newcomers_share` of the fleet's weight (effective score × artifacts); 1 where they
+    are within it anyway, and where nobody is established yet."""
+    allowed, usual = _room_for_newcomers(rules, fleet)
+    new = math.fsum(_weight(rules, node._replace(share=1.0), usual) for node in fleet.values() if node.probation_left)
+    return 1.0 if new <= allowed else published(allowed / new)
+
+
+def share_left(rules: Rules, fleet: Mapping[str, Reputation], score: float) -> float:
+    """The factor of one more newcomer until the epoch ends: what the others have left over [0.01..1]."""
+    allowed, usual = _room_for_newcomers(rules, fleet)
+    taken = math.fsum(_weight(rules, node, usual) for node in fleet.values() if node.probation_left)
+    if math.isinf(allowed) or not usual:
+        return 1.0
+    return published(min(1.0, max(SHARE_MIN, (allowed - taken) / (score * usual))))
+
+
+def is_newcomer(node: Reputation) -> bool:
+    """Not established yet, and never demoted: nobody can say."""
+    return node.probation_left > 0 and not node.demoted
+
+
+SHARE_MIN = 0.01
+
+
+def _room_for_newcomers(rules: Rules, fleet: Mapping[str, Reputation]) -> tuple[float, float]:
+    """(weight that newcomers may have together, artifacts that are usual of an established node)"""
+    established = [node for node in fleet.values() if not node.probation_left]
+    weight = math.fsum(effective(rules, node) * node.claims for node in established)
+    if weight <= 0:
+        return math.inf, 0.0
+    usual = math.fsum(node.claims for node in established) / len(established)
+    return weight * rules.newcomers_share / (1 - rules.newcomers_share), usual
+
+
+def _weight(rules: Rules, node: Reputation, usual: float) -> float:
+    """Of one newcomer. One that has sent little so far may send what is usual: the cap is for the hour to come."""
+    return effective(rules, node) * max(node.claims, usual)
+
+
+# -- votes ----------------------------------------------------------------
+
+
+class Judge(NamedTuple):
+    """Who gives verdicts: a person, a trainer, or a node. Hours are those of broker time; a clock that goes back stays in the later hour."""
+
+    principal: str
+    generation: int  # of its token
+    weight: float  # as registered [0..1]
+    hour: int  # hours since 1970, UTC
+    votes: tuple[int, ...]  # in this hour and the 23 before it, newest first
+    suspicious_until: int  # hour; a vote over the limit moves it
+
+
+def new_judge(principal: str, generation: int, weight: float) -> Judge:
+    """One that has not voted yet."""
+    return Judge(principal, generation, weight, 0, (0,) * 24, 0)
+
+
+def vote(rules: Rules, judge: Judge, at_ms: int) -> tuple[Judge, bool]:
+    """The judge after one more vote, and whether that is within its limits."""
+    hour = max(judge.hour, at_ms // HOUR_MS)
+    passed = min(24, hour - judge.hour)
+    votes = (*(0,) * passed, *judge.votes)[:24]
+    votes = (votes[0] + 1, *votes[1:])
+    within = votes[0] <= rules.votes_per_hour and sum(votes) <= rules.votes_per_day
+    until = judge.suspicious_until if within else hour + rules.clean_hours
+    return judge._replace(hour=hour, votes=votes, suspicious_until=until), within
+
+
+def vote_weight(judge: Judge, of_node: float | None) -> float:
+    """What one of its votes weighs [0..1]. `of_node`: its effective score, where the judge is a node."""
+    weight = judge.weight * (1.0 if of_node is None else of_node)
+    return published(weight * (0.5 if judge.hour < judge.suspicious_until else 1.0))
+
+
+def brigade(rules: Rules, node: Reputation) -> Reputation:
+    """A node that voted more than is allowed: suspicious, until so many active hours have been clean."""
+    return node._replace(clean_hours_left=rules.clean_hours, epoch=node.epoch._replace(brigaded=True))

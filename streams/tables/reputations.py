@@ -1,0 +1,27 @@
+"""reputations (s3): node_id -> what is known of a node. Folded from s3's inputs; behind each epoch it is the newest revision's `state`.
+
+Layout: JSON, the fields of domain.reputation.Reputation in order. Floats are written so that they read back as the same bits.
+"""
+
+from __future__ import annotations
+
+import json
+
+from streams.domain.calibration import Bets
+from streams.domain.reputation import Epoch, Reputation, Tally
+from streams.runtime.stage import Table
+
+
+def _pack(row: Reputation) -> bytes:
+    return json.dumps(row, separators=(",", ":")).encode()
+
+
+def _unpack(data: bytes) -> Reputation:
+    row = Reputation._make(json.loads(data))
+    epochs, (low, high) = row.bets
+    evidence, *rest = row.epoch
+    epoch = Epoch({kind: Tally._make(tally) for kind, tally in evidence.items()}, *rest)
+    return row._replace(bets=Bets(epochs, (low, high)), rises=tuple(row.rises), epoch=epoch)
+
+
+REPUTATIONS: Table[Reputation] = Table("reputations", b"\x01", _pack, _unpack)

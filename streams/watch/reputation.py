@@ -1,0 +1,36 @@
+"""What is thought of each node: folds of `reputation` and `reputation.log`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from streams.broker.topics import fold
+from streams.codec import Undecodable, decoder
+from streams.settings import Settings
+from streams.topology import Topology
+
+
+def reputations(topology: Topology, settings: Settings) -> dict[str, dict[str, Any]]:
+    """node_id -> its newest revision, with its coordinates as `at`."""
+    newest: dict[str, dict[str, Any]] = {}
+    for event in _revisions(topology, settings, "reputation"):
+        if event["revision"] >= newest.get(event["node_id"], event)["revision"]:
+            newest[event["node_id"]] = event
+    return newest
+
+
+def story(topology: Topology, settings: Settings, node_id: str) -> list[dict[str, Any]]:
+    """Every revision of one node that is left on the log, oldest first."""
+    found = [event for event in _revisions(topology, settings, "reputation.log") if event["node_id"] == node_id]
+    return sorted(found, key=lambda event: event["revision"])
+
+
+def _revisions(topology: Topology, settings: Settings, alias: str) -> list[dict[str, Any]]:
+    decode, found = decoder("reputation"), []
+    for message in fold(settings, topology.topic(alias).name):
+        try:
+            event = decode(message.value() or b"")
+        except Undecodable:  # not ours; icn replay says where it is
+            continue
+        found.append(event | {"at": f"{message.topic()}/{message.partition()}/{message.offset()}"})
+    return found

@@ -1,0 +1,413 @@
+"""s3 as a pure function: every way in which something is said of a node, and every way in which it counts nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from streams.agents.s3_reputation import stage
+from streams.bench.load import SECRET
+from streams.runtime.stage import Batch, Context, MemoryRows
+from tests.support.reputation import HOUR_MS, RULE, Fleet
+
+
+def test_a_registered_node_starts_at_one_half_and_cannot_be_judged() -> None:
+    """Revision 1, grade F, the uncertainty of Beta(1, 3)."""
+    fleet = Fleet()
+    fleet.nodes("node-1")
+
+    (said,) = fleet.said
+    assert (said["revision"], said["cause"], said["score"], said["effective"], said["grade"]) == (1, "registered", 0.5, 0.5, "F")
+    assert (said["success_rate"], said["probation_left"], said["quota"]) == (None, 20, 1000)
+    assert said["uncertainty"] == pytest.approx((3 / 80) ** 0.5, abs=1e-9)
+
+
+def test_an_hour_of_receipts_is_one_outcome() -> None:
+    """More than 80 % accepted is a success, 80 % is a failure; nothing sent is neither."""
+    fleet = Fleet()
+    fleet.nodes("good", "bad", "silent")
+    fleet.receipt("good", accepted=81, refused=19)
+    fleet.receipt("bad", accepted=40, refused=10)
+    fleet.receipt("bad", accepted=40, refused=10)
+    fleet.hours(1)
+
+    assert [(e["kind"], e["records"], e["successes"], e["failures"]) for e in fleet.last("good")["evidence"]] == [
+        ("receipts", 1, 1.0, 0.0)
+    ]
+    assert [(e["records"], e["first_offset"], e["last_offset"], e["failures"]) for e in fleet.last("bad")["evidence"]] == [
+        (2, 1, 2, 1.0)
+    ]
+    assert (fleet.last("good")["outcomes"], fleet.last("bad")["score"]) == (1, 0.48)
+    assert fleet.last("silent")["revision"] == 1
+
+
+def test_a_rise_needs_two_of_three_epochs_and_a_fall_needs_one() -> None:
+    """+0.01 a success, −0.02 a failure, at most ±0.05 an epoch."""
+    fleet = Fleet()
+    fleet.established("node-1")
+    for number in range(100, 110):
+        fleet.collection("node-1", number)
+    fleet.hours(1)
+    rising = fleet.last("node-1")
+    for number in range(200, 203):
+        fleet.collection("node-1", number, "failure", 0)
+    fleet.hours(1)
+
+    assert [(e["step"], e["score"]) for e in fleet.said] == [(0.0, 0.5), (0.0, 0.5), (0.05, 0.55), (-0.05, 0.5)]
+    assert rising["grade"] == "C"
+
+
+def test_epochs_with_nothing_change_nothing_and_say_nothing() -> None:
+    """Silence is not forgotten evidence, either."""
+    fleet = Fleet()
+    fleet.established("node-1")
+    before, said = fleet.node("node-1"), len(fleet.said)
+    fleet.hours(23)
+
+    assert (fleet.node("node-1"), len(fleet.said)) == (before, said)
+
+
+def test_a_verdict_moves_its_node_and_the_judge_is_told() -> None:
+    """A failure of weight 1, tested against the claim; the evidence has its coordinates."""
+    fleet = Fleet()
+    fleet.nodes("node-1")
+    fleet.judges("carol")
+    fleet.verdict("carol", "node-1", 7, "refuted", claimed=0.9)
+    fleet.hours(1)
+
+    (vote,) = fleet.votes
+    assert (vote["weight"], vote["tested"], vote["ignored"], vote["input_offset"]) == (1.0, True, None, 0)
+    said = fleet.last("node-1")
+    assert [(e["kind"], e["topic"], e["first_offset"], e["failures"]) for e in said["evidence"]] == [("verdict", "verdicts", 0, 1.0)]
+    assert said["score"] == 0.48
+    assert said["e_value"] == pytest.approx(((0.85 * 5.5) + (0.85 * 2.98)) / 2 + 0.15)
+
+
+VOTES_THAT_COUNT_NOTHING: list[tuple[str, dict[str, Any], str]] = [
+    ("an artifact that never was", {"raw_offset": 8}, "unknown_artifact"),
+    ("a claim that was another one", {"confidence": 0.99}, "unknown_artifact"),
+    ("neither confirmed nor refuted", {"outcome": "unknown"}, "unknown_artifact"),
+    ("a simulated artifact", {"simulated": True}, "simulated"),
+]
+
+
+@pytest.mark.parametrize(("forged", "reason"), [case[1:] for case in VOTES_THAT_COUNT_NOTHING],
+                         ids=[case[0] for case in VOTES_THAT_COUNT_NOTHING])  # fmt: skip
+def test_a_vote_that_counts_nothing_says_why(forged: dict[str, Any], reason: str) -> None:
+    """To the judge, and in the node's next revision."""
+    fleet = Fleet()
+    fleet.nodes("node-1")
+    fleet.judges("carol")
+    fleet.verdict("carol", "node-1", 7, **forged)
+    fleet.hours(1)
+
+    assert [(vote["ignored"], vote["weight"]) for vote in fleet.votes] == [(reason, 0.0)]
+    assert (fleet.last("node-1")["ignored"], fleet.last("node-1")["outcomes"]) == ({reason: 1}, 0)
+
+
+def test_nobody_votes_on_what_is_theirs() -> None:
+    """A node on itself, and a person on the nodes they answer for."""
+    fleet = Fleet()
+    fleet.nodes("node-1", principal="alice")
+    fleet.judges("node-1", "alice", principal="alice")
+    fleet.verdict("node-1", "node-1", 1)
+    fleet.verdict("alice", "node-1", 2)
+
+    assert [vote["ignored"] for vote in fleet.votes] == ["own_artifact", "own_artifact"]
+
+
+def test_a_judges_first_vote_on_an_artifact_stands() -> None:
+    """A second one is ignored, whatever it says; another judge's counts, but tests the same claim no second time."""
+    fleet = Fleet()
+    fleet.nodes("node-1")
+    fleet.judges("carol", "dave")
+    fleet.verdict("carol", "node-1", 1, "confirmed")
+    fleet.verdict("carol", "node-1", 1, "refuted")
+    fleet.verdict("dave", "node-1", 1, "refuted")
+
+    assert [(v["ignored"], v["weight"], v["tested"]) for v in fleet.votes] == [
+        (None, 1.0, True),
+        ("repeated", 0.0, False),
+        (None, 1.0, False),
+    ]
+
+
+def test_who_is_no_judge_is_a_dead_letter() -> None:
+    """Unknown, or with another's token, or a revoked one: nobody is told, the bytes are kept."""
+    fleet = Fleet()
+    fleet.nodes("node-1")
+    fleet.verdict("nobody", "node-1", 1)
+    fleet.judges("carol")
+    fleet.verdict("carol", "node-1", 2, generation=2)
+    fleet.judges("carol", generation=2)
+    fleet.verdict("carol", "node-1", 3)
+    fleet.verdict("carol", "node-1", 4, generation=2)
+    fleet.give("verdicts", (b"node-1", b"nonsense", []))
+
+    assert fleet.counts["dead_lettered:unknown_judge"] == 1
+    assert fleet.counts["dead_lettered:bad_signature"] == 2
+    assert fleet.counts["dead_lettered:not_avro"] == 1
+    assert len(fleet.votes) == 1
+
+
+def test_a_verdict_on_a_node_that_is_not_known_yet_counts_nothing() -> None:
+    """Its registration comes later: the verdict can be repeated then."""
+    fleet = Fleet()
+    fleet.judges("carol")
+    fleet.verdict("carol", "node-1", 1)
+    fleet.nodes("node-1")
+    fleet.verdict("carol", "node-1", 1)
+
+    assert [vote["ignored"] for vote in fleet.votes] == ["unknown_node", None]
+
+
+def test_a_judge_of_half_weight_weighs_half() -> None:
+    """Each judge with a weight of its own; a suspicious one with half of it."""
+    fleet = Fleet()
+    fleet.nodes("node-1")
+    fleet.judges("carol", weight=0.5)
+    fleet.verdict("carol", "node-1", 1)
+
+    assert fleet.votes[0]["weight"] == 0.5
+
+
+def test_the_hundred_and_first_vote_of_an_hour_counts_nothing_and_makes_its_node_suspicious() -> None:
+    """Effective score halved; it lapses after 24 clean hours in which the node was active, and silence never heals."""
+    fleet = Fleet()
+    fleet.established("voter", "node-1")
+    fleet.judges("voter", principal="p-voter")
+    for number in range(101):
+        fleet.verdict("voter", "node-1", number)
+    said = fleet.last("voter")
+
+    assert [vote["ignored"] for vote in fleet.votes].count(None) == 100
+    assert fleet.votes[-1]["ignored"] == "too_many"
+    assert (said["cause"], said["suspicious_hours"], said["effective"]) == ("brigading", 24, said["score"] / 2)
+    fleet.hours(30)
+    assert fleet.last("voter")["suspicious_hours"] == 24
+    for _ in range(24):
+        fleet.receipt("voter")
+        fleet.hours(1)
+    assert (fleet.last("voter")["suspicious_hours"], fleet.last("voter")["effective"]) == (0, fleet.last("voter")["score"])
+
+
+def test_the_thousand_and_first_vote_of_a_day_counts_nothing() -> None:
+    """84 an hour are within the hourly limit; the day's is reached in the twelfth hour. Wherever the batches are cut."""
+    fleet = Fleet()
+    fleet.nodes("node-1")
+    fleet.judges("carol")
+    for hour in range(12):
+        for number in range(84):
+            fleet.verdict("carol", "node-1", 84 * hour + number)
+        fleet.hours(1)
+
+    assert [vote["ignored"] for vote in fleet.votes].count(None) == 1000
+    assert [vote["ignored"] for vote in fleet.votes[1000:]] == ["too_many"] * 8
+
+
+def test_a_node_on_probation_votes_in_vain() -> None:
+    """New names can't vote each other up."""
+    fleet = Fleet()
+    fleet.nodes("sybil", "node-1")
+    fleet.judges("sybil", principal="p-sybil")
+    fleet.verdict("sybil", "node-1", 1)
+
+    assert fleet.votes[0]["ignored"] == "on_probation"
+
+
+def test_corroboration_counts_once_for_each_principal_and_only_another_ones() -> None:
+    """Not of the same principal, not of a newcomer, not the same content twice."""
+    fleet = Fleet()
+    fleet.nodes("node-1", principal="alice")
+    fleet.nodes("node-2", principal="alice")
+    fleet.nodes("new")
+    fleet.established("other", "another")
+    fleet.nodes("twin", principal="p-other")
+    for by in ("node-2", "new", "other", "other", "another", "stranger"):
+        fleet.corroboration("node-1", by)
+    fleet.corroboration("node-1", "other", number=2, simulated=True)
+
+    assert {k: v for k, v in fleet.counts.items() if k.startswith("corroboration")} == {
+        "corroboration_ignored:same_principal": 1,
+        "corroboration_ignored:on_probation": 1,
+        "corroboration_ignored:repeated": 1,
+        "corroboration_ignored:unknown_node": 1,
+        "corroboration_ignored:simulated": 1,
+        "corroboration": 2,
+    }
+    tally = fleet.node("node-1").epoch.evidence["corroboration"]
+    assert (tally.records, tally.successes) == (2, pytest.approx(2 * 0.25 * 0.5))
+
+
+def test_collections_count_once_and_unchanged_is_no_outcome() -> None:
+    """Empty is not a success; a success without artifacts isn't one either."""
+    fleet = Fleet()
+    fleet.nodes("node-1")
+    for number, (outcome, count) in enumerate([("success", 2), ("empty", 0), ("failure", 0), ("unchanged", 0), ("success", 0)]):
+        fleet.collection("node-1", number, outcome, count)
+    fleet.collection("node-1", 0)
+    fleet.collection("node-1", 9, simulated=True)
+    tally = fleet.node("node-1").epoch.evidence["collection"]
+
+    assert (tally.records, tally.successes, tally.failures) == (4, 1.0, 3.0)
+    assert fleet.counts["collection_ignored:repeated"] == 1
+
+
+def test_inflated_claims_drop_a_node_to_the_floor_at_once_and_only_probation_brings_it_back() -> None:
+    """Claims of 1.0, truth 0.7: with the verdict that proves it, not at the end of the hour."""
+    fleet = Fleet()
+    fleet.established("liar", "honest")
+    fleet.judges("carol", "dave")
+    said = len(fleet.said)
+    number = 0
+    for hour in range(3):
+        for n in range(20):
+            number += 1
+            fleet.verdict("carol", "liar", number, "confirmed" if n % 10 < 7 else "refuted", claimed=1.0)
+            fleet.verdict("dave", "honest", number, "confirmed" if n % 10 < 8 else "refuted", claimed=0.8)
+        fleet.hours(1)
+    causes = [e["cause"] for e in fleet.said[said:] if e["node_id"] == "liar"]
+    found = next(e for e in fleet.said if e["cause"] == "inflation_detected")
+
+    assert causes[0] == "inflation_detected"
+    assert found["e_value"] >= 1 / 0.035
+    assert (found["score"], found["probation_left"], found["demoted"], found["grade"]) == (0.1, 20, True, "E")
+    assert fleet.last("liar")["effective"] < 0.8 * fleet.last("honest")["effective"]
+    assert fleet.last("liar")["score"] == 0.1, "no rise on probation"
+
+
+def test_a_new_id_of_a_demoted_nodes_principal_starts_where_that_one_stands() -> None:
+    """Node ids can't be shed."""
+    fleet = Fleet()
+    fleet.nodes("liar", principal="mallory")
+    fleet.judges("carol")
+    for number in range(6):
+        fleet.verdict("carol", "liar", number, "refuted", claimed=0.95)
+    fleet.nodes("liar-2", principal="mallory")
+    fleet.nodes("liar", principal="mallory", generation=2)
+    fleet.nodes("other")
+
+    assert fleet.last("liar-2")["score"] == 0.1
+    assert fleet.node("liar").score == 0.1, "a new token is no new node"
+    assert fleet.last("other")["score"] == 0.5
+
+
+def test_quota_follows_success_after_five_outcomes() -> None:
+    """int(1000 · 2 · rate), at most 2,000, at least 10."""
+    fleet = Fleet()
+    fleet.nodes("good", "bad", "new", "half")
+    for number in range(6):
+        fleet.collection("good", number)
+        fleet.collection("bad", number, "failure", 0)
+        fleet.collection("half", number, *(("success", 1) if number % 2 else ("failure", 0)))
+    for number in range(4):
+        fleet.collection("new", number, "failure", 0)
+    fleet.hours(1)
+
+    assert [fleet.last(name)["quota"] for name in ("good", "bad", "new", "half")] == [2000, 10, 1000, 1000]
+
+
+def test_untested_claims_far_above_the_others_halve_the_effective_score() -> None:
+    """Leave-one-out z over 3; the first verdict ends it."""
+    fleet = Fleet()
+    fleet.nodes(*(f"node-{n}" for n in range(6)), "loud")
+    fleet.judges("carol")
+    for n in range(6):
+        fleet.receipt(f"node-{n}", accepted=20, claimed=0.28 + n / 100)
+    fleet.receipt("loud", accepted=20, claimed=0.88)
+    fleet.hours(1)
+    loud = fleet.last("loud")
+    fleet.verdict("carol", "loud", 1)
+    fleet.hours(1)
+
+    assert (loud["anomalous"], loud["effective"]) == (True, 0.25)
+    assert [fleet.last(f"node-{n}")["anomalous"] for n in range(6)] == [False] * 6
+    assert fleet.last("loud")["anomalous"] is False
+
+
+def test_silence_costs_five_percent_a_day_behind_the_first_and_heals_nothing() -> None:
+    """By hourly ticks; the next artifact ends it."""
+    fleet = Fleet()
+    fleet.established("node-1")
+    fleet.receipt("node-1")
+    fleet.hours(1)
+    score = fleet.last("node-1")["score"]
+    seen = {}
+    for hour in range(1, 97):
+        fleet.hours(1)
+        seen[hour] = fleet.last("node-1")["effective"]
+    fleet.receipt("node-1")
+    fleet.hours(1)
+
+    assert [seen[h] for h in (24, 46, 47, 71, 95)] == pytest.approx([score, score, *(score * 0.95**d for d in (1, 2, 3))])
+    assert fleet.last("node-1")["effective"] == fleet.last("node-1")["score"]
+
+
+def test_newcomers_together_have_a_tenth_of_the_weight() -> None:
+    """A hundred of them beside ten that are established: within the hour they join, and in the hours after."""
+    fleet = Fleet()
+    old, new = [f"old-{n}" for n in range(10)], [f"new-{n}" for n in range(100)]
+    fleet.established(*old)
+    for name in old:
+        fleet.receipt(name, accepted=50)
+    fleet.hours(1)
+
+    def share() -> float:
+        weight = {name: 50 * fleet.last(name)["effective"] for name in (*old, *new)}
+        return sum(weight[name] for name in new) / sum(weight.values())
+
+    fleet.nodes(*new)
+    joining = share()
+    for name in (*old, *new):
+        fleet.receipt(name, accepted=50)
+    fleet.hours(1)
+
+    assert joining <= 0.2  # each that joins is left 1 % at least, whatever room there is
+    assert share() == pytest.approx(0.1, abs=1e-6)
+
+
+def test_a_clock_that_goes_back_one_hour_ends_no_epoch_twice() -> None:
+    """The slot is what counts, and votes stay in the later hour."""
+    fleet = Fleet()
+    fleet.nodes("node-1")
+    fleet.judges("carol")
+    fleet.hours(2)
+    for number in range(60):
+        fleet.verdict("carol", "node-1", number)
+    fleet.now -= HOUR_MS
+    fleet.tick(fleet.now)
+    for number in range(60, 120):
+        fleet.verdict("carol", "node-1", number)
+
+    assert fleet.counts["repeated_tick"] == 1
+    assert [vote["ignored"] for vote in fleet.votes] == [None] * 100 + ["too_many"] * 20
+
+
+def test_cutting_the_batches_otherwise_decides_the_same() -> None:
+    """Record by record, as it came, and everything of a source in one batch between two ticks: the same rows, the same revisions."""
+    fleet = Fleet()
+    fleet.established("a", "b", "c")
+    fleet.judges("carol", "a")
+    for hour in range(4):
+        for n in range(30):
+            fleet.verdict("carol", "b", 100 * hour + n, "refuted" if n % 3 else "confirmed", claimed=0.9)
+        for n in range(30):
+            fleet.corroboration("c", "a", 100 * hour + n)
+        fleet.hours(1)
+    rows, said = MemoryRows(), list[bytes]()
+    again = stage(Context(fleet.topology, fleet.topology.agent("s3"), RULE, SECRET))
+    merged: list[Batch] = []
+    for batch in fleet.batches:
+        if merged and merged[-1].source == batch.source:
+            merged[-1] = Batch(batch.source, 0, [*merged[-1].records, *batch.records])
+        else:
+            merged.append(batch)
+    for batch in merged:
+        decided = again.decide(rows, batch)
+        rows.apply(decided.rows)
+        said += [message["value"] for message in decided.outputs.get("reputation.log", [])]
+
+    assert len(merged) < len(fleet.batches) / 5
+    assert [m["value"] for d in fleet.decided for m in d.outputs.get("reputation.log", [])] == said
+    assert fleet.rows.data == rows.data
