@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 
 @dataclass(frozen=True)
-class Test:
+class BettingTest:
     """From topology's protocol.reputation.inflation."""
 
     level: float  # (0..1): at most so many honest nodes are ever called inflated
@@ -27,7 +27,7 @@ class Test:
     claim_max: float  # higher claims are taken for this: nobody is lost over one failure of a claim of 1.0
 
     @classmethod
-    def of(cls, section: Mapping[str, Any]) -> Test:
+    def of(cls, section: Mapping[str, Any]) -> BettingTest:
         """From the YAML section."""
         low, high = section["truths"]
         return cls(section["level"], (low, high), section["from_start"], section["claim_max"])
@@ -40,19 +40,19 @@ class Bets(NamedTuple):
     capital: tuple[float, float]  # of each alternative: Σ weight · likelihood ratio over all first epochs so far
 
 
-def no_bets(test: Test) -> Bets:
+def no_bets(test: BettingTest) -> Bets:
     """Of a node without an outcome: E is 1."""
     return Bets(0, (test.from_start, test.from_start))
 
 
-def begin_epoch(test: Test, bets: Bets) -> Bets:
+def begin_epoch(test: BettingTest, bets: Bets) -> Bets:
     """The first outcome of an epoch is about to come: the bets that begin here."""
     epochs = bets.epochs + 1
     weight = (1 - test.from_start) / (epochs * (epochs + 1))
     return Bets(epochs, (bets.capital[0] + weight, bets.capital[1] + weight))
 
 
-def settle(test: Test, bets: Bets, claimed: float, came_true: bool, weight: float = 1.0) -> Bets:
+def settle(test: BettingTest, bets: Bets, claimed: float, came_true: bool, weight: float = 1.0) -> Bets:
     """After one outcome. claimed, weight: [0..1]. So much of the capital is at stake; its expectation under the null stays at most 1."""
     p = min(claimed, test.claim_max)
     ratios = (truth if came_true else (1 - truth * p) / (1 - p) for truth in test.truths)
@@ -60,11 +60,11 @@ def settle(test: Test, bets: Bets, claimed: float, came_true: bool, weight: floa
     return Bets(bets.epochs, (bets.capital[0] * low, bets.capital[1] * high))
 
 
-def e_value(test: Test, bets: Bets) -> float:
+def e_value(test: BettingTest, bets: Bets) -> float:
     """E: how much a gambler against the node's honesty would have made of 1. What is bet on epochs to come is still untouched."""
     return (bets.capital[0] + bets.capital[1]) / 2 + (1 - test.from_start) / (bets.epochs + 1)
 
 
-def is_inflated(test: Test, bets: Bets) -> bool:
+def is_inflated(test: BettingTest, bets: Bets) -> bool:
     """Whether E has reached 1/level."""
     return e_value(test, bets) >= 1 / test.level

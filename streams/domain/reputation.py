@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from streams.domain.calibration import Bets, Test, begin_epoch, is_inflated, no_bets, settle
+from streams.domain.calibration import Bets, BettingTest, begin_epoch, is_inflated, no_bets, settle
 from streams.domain.priority import published
 
 HOUR_MS = 3_600_000
@@ -38,7 +38,7 @@ class Rules:
     corroboration_weight: float
     probation: int
     newcomers_share: float
-    test: Test
+    test: BettingTest
     anomaly_z: float
     anomaly_nodes_min: int
     anomaly_claims_min: int
@@ -70,7 +70,7 @@ class Rules:
             section["corroboration_weight"],
             section["probation"],
             section["newcomers_share"],
-            Test.of(section["inflation"]),
+            BettingTest.of(section["inflation"]),
             anomaly["z"],
             anomaly["nodes_min"],
             anomaly["claims_min"],
