@@ -160,7 +160,11 @@ def parse(raw: Any, source: str = "topology.yaml") -> Topology:
         deployment, bool(raw.get("simulated", False)), raw["protocol"], raw["local"], topics, agents, source
     )
     _check_units(topology)
-    if "s1_intake" in agents and "batches" not in agents["s1_intake"].reads and topology.protocol["intake"]["undecided_max"]:
+    if (
+        "s1_intake" in agents
+        and "batches" not in agents["s1_intake"].reads
+        and topology.protocol["intake"]["undecided_max"]
+    ):
         raise TopologyError(
             f"{source}: protocol.intake.undecided_max is set, but s1_intake doesn't read batches: nothing would ever count as decided",
             "let it read batches, or set undecided_max: 0",

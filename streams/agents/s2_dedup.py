@@ -92,13 +92,13 @@ class _Decider:
         take, current = self.slice, self.current
         artifacts = []
         for record in batch.records:
-            value = record.value
+            key, value = record.key, record.value
             try:
-                if value is None or record.key is None or len(record.key) != 32:
+                if value is None or key is None or len(key) != 32:
                     raise ValueError("no admitted artifact under its content's hash")
                 if (now := current(value)) is not value:
                     record = record._replace(value=now)
-                artifacts.append((record.key, record, take(now)))
+                artifacts.append((key, record, take(now)))
             except (ValueError, IndexError, struct.error) as error:  # the topic is ours, so this is somebody's mistake
                 dead_letter(self.context, batch, record, "not_avro", f"{type(error).__name__}: {error}", decided)
         return artifacts

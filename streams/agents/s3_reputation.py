@@ -149,8 +149,9 @@ class _Fold:
             known = self.judge(name)
             if known is None or event["generation"] >= known.generation:
                 new = rep.new_judge(event["principal"] or "", event["generation"], event["weight"])
-                kept = new if known is None else known._replace(**dict(zip(new._fields[:3], new[:3], strict=True)))
-                self.put_judge(name, kept)
+                if known is not None:  # what it has voted stays
+                    new = new._replace(hour=known.hour, votes=known.votes, suspicious_until=known.suspicious_until)
+                self.put_judge(name, new)
             self.decided.count("judge_registered")
 
     def _register(self, name: str, principal: str, generation: int, record: Record) -> None:
@@ -294,7 +295,9 @@ class _Fold:
         if judge is None:
             self._dead(record, "unknown_judge", f'no judge "{name[:80]}" is registered; icn judge register')
         elif not _signed(self.decider.judge_token(name, judge.generation), name, record):
-            self._dead(record, "bad_signature", "header icn_mac does not fit judge, record and the judge's current token")
+            self._dead(
+                record, "bad_signature", "header icn_mac does not fit judge, record and the judge's current token"
+            )
         else:
             self._vote(event, name, judge, record)
 

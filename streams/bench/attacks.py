@@ -273,8 +273,8 @@ ATTACKS: dict[str, tuple[Attack, int]] = {
 def simulate(name: str, rules: Rules, seed: int = 1) -> Row:
     """One attack against three schemes, which see the same world."""
     attack, attackers = ATTACKS[name]
-    icn, schemes = Icn(rules), {"plain average": PlainAverage(), "plain Beta": PlainBeta()}
-    everyone: dict[str, Scheme] = {"ICN": icn, **schemes}
+    icn = Icn(rules)
+    everyone: dict[str, Scheme] = {"ICN": icn, "plain average": PlainAverage(), "plain Beta": PlainBeta()}
     world = World(seed, attackers)
     false_weight = dict.fromkeys(everyone, 0.0)
     all_weight = dict.fromkeys(everyone, 0.0)

@@ -77,7 +77,12 @@ def _rows(step: dict[str, Any]) -> list[tuple[str, str]]:
         return [(event["artifact_id"], f"{whose} ({event['by_artifact_id']})")]
     if step["step"] == "judged":
         why = f": {clip(event['reason'], 60)}" if event["reason"] else ""
-        return [(event["artifact_id"], f"{event['outcome']} by {event['judge']}, the claim was {event['confidence']:g}{why}")]
+        return [
+            (
+                event["artifact_id"],
+                f"{event['outcome']} by {event['judge']}, the claim was {event['confidence']:g}{why}",
+            )
+        ]
     if step["step"] == "voted":
         said = f"counts nothing ({event['ignored']})" if event["ignored"] else f"weighs {event['weight']:g}"
         return [(event["artifact_id"], f"{event['judge']}'s verdict {said} for {event['node_id']}")]

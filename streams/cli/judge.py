@@ -18,7 +18,9 @@ def judge() -> None:
 @click.option(
     "--weight", default=1.0, type=click.FloatRange(0, 1), show_default=True, help="What one of its verdicts weighs."
 )
-@click.option("--rotate", is_flag=True, help="Change a registered judge, and give it a new token; the old one is revoked.")
+@click.option(
+    "--rotate", is_flag=True, help="Change a registered judge, and give it a new token; the old one is revoked."
+)
 @json_option
 def register(name: str, principal: str, weight: float, rotate: bool, as_json: bool) -> None:
     """Register a judge and print its token; it is also kept in the state folder, where `icn verdict` finds it.

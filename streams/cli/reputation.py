@@ -126,9 +126,13 @@ def _told(r: dict[str, Any], rules: dict[str, Any], simulated: bool) -> list[str
     if r["success_rate"] is None:
         lines.append("outcomes: none yet, so undecided")
     else:
-        lines.append(f"outcomes: {r['outcomes']}, {r['success_rate']:.0%} of their weight speaks for it (newer ones weigh more)")
+        lines.append(
+            f"outcomes: {r['outcomes']}, {r['success_rate']:.0%} of their weight speaks for it (newer ones weigh more)"
+        )
     if r["probation_left"]:
-        lines.append(f"probation: {counted(r['probation_left'], 'outcome')} to go; until then at most {rules['initial']:g}")
+        lines.append(
+            f"probation: {counted(r['probation_left'], 'outcome')} to go; until then at most {rules['initial']:g}"
+        )
     lines.append(
         f"claims: E = {r['e_value']:.3g} after {counted(r['epochs'], 'epoch')} with tests; at {limit:.3g} they would be called inflated"
         + (", as they were: it is at the floor" if r["demoted"] else "")
@@ -136,7 +140,9 @@ def _told(r: dict[str, Any], rules: dict[str, Any], simulated: bool) -> list[str
     lines.append(f"quota: {r['quota'] or 'no limit'}{' artifacts an hour' if r['quota'] else ''}")
     lines += [f"doubt: {note}" for note in _notes(r) if not note.startswith("probation")]
     if r["ignored"]:
-        lines.append("votes ignored: " + ", ".join(f"{number} {reason}" for reason, number in sorted(r["ignored"].items())))
+        lines.append(
+            "votes ignored: " + ", ".join(f"{number} {reason}" for reason, number in sorted(r["ignored"].items()))
+        )
     return lines
 
 

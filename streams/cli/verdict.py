@@ -16,9 +16,7 @@ from streams.cli.show import json_option, network, print_json
 @click.option("--node", "node_id", help="Whose artifact, where several nodes used the same id.")
 @click.option("--reason", help="Why, in your words; it is kept with the verdict.")
 @json_option
-def verdict(
-    artifact_id: str, outcome: str, name: str, node_id: str | None, reason: str | None, as_json: bool
-) -> None:
+def verdict(artifact_id: str, outcome: str, name: str, node_id: str | None, reason: str | None, as_json: bool) -> None:
     """Judge an artifact, and say whether the verdict counts for its node's reputation. Exit code 1 if it doesn't.
 
     A judge's first verdict on an artifact stands. Verdicts on what one's own principal sent count nothing.

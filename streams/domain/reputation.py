@@ -340,8 +340,8 @@ def _outliers(rules: Rules, fleet: Mapping[str, Reputation]) -> set[str]:
 
 
 def newcomers_share(rules: Rules, fleet: Mapping[str, Reputation]) -> float:
-    """The factor that keeps all nodes on probation together at `newcomers_share` of the fleet's weight (effective score × artifacts); 1 where they
-    are within it anyway, and where nobody is established yet."""
+    """The factor that keeps all nodes on probation together at `newcomers_share` of the fleet's weight (effective score × artifacts); 1
+    where they are within it anyway, and where nobody is established yet."""
     allowed, usual = _room_for_newcomers(rules, fleet)
     new = math.fsum(_weight(rules, node._replace(share=1.0), usual) for node in fleet.values() if node.probation_left)
     return 1.0 if new <= allowed else published(allowed / new)
@@ -383,7 +383,7 @@ def _weight(rules: Rules, node: Reputation, usual: float) -> float:
 
 
 class Judge(NamedTuple):
-    """Who gives verdicts: a person, a trainer, or a node. Hours are those of broker time; a clock that goes back stays in the later hour."""
+    """Who gives verdicts: a person, a trainer, or a node. Hours are broker time's; a clock that goes back stays in the later hour."""
 
     principal: str
     generation: int  # of its token

@@ -22,8 +22,11 @@ from streams.runtime.stage import Batch, Table
 from streams.settings import Settings
 from streams.tables.canonicals import CANONICALS
 from streams.tables.contents import CONTENTS
+from streams.tables.depth import DEPTH, HERE
 from streams.tables.ids import IDS, Known
 from streams.tables.ids import key as id_key
+from streams.tables.reputations import REPUTATIONS
+from streams.tables.standings import STANDINGS, Standing
 from streams.topology import Agent, Topology
 
 Seeds = dict[tuple[str, bytes], bytes]  # as MemoryRows keeps them: (table, key) -> packed row
@@ -56,6 +59,8 @@ def find_beginning(
         return Beginning(steps)
     if agent.name == "s1_intake":
         first = _fresh_hour(topology, settings, partition, steps, first)
+    elif agent.name == "s3_reputation":
+        first = _fresh_epoch(steps, first)
     kept = steps[first:]
     left_out = steps[0].event["sequence"] + first
     if not kept:
@@ -119,6 +124,12 @@ def _fresh_hour(topology: Topology, settings: Settings, partition: int, steps: S
     return len(steps)
 
 
+def _fresh_epoch(steps: Sequence[Step], first: int) -> int:
+    """Behind the end of an epoch s3 has heard nothing yet of the next one, and each node's row is its newest revision's `state`."""
+    ends = (n for n, step in enumerate(steps[first:], first + 1) if step.event["counts"].get("epoch_ended"))
+    return next(ends, len(steps))
+
+
 def _read_before(topology: Topology, settings: Settings, agent: Agent, partition: int, step: Step) -> list[Batch]:
     batches = []
     for alias in agent.reads:
@@ -144,11 +155,16 @@ def _seed(seeds: Seeds, table: Table[Any], key: bytes, row: Any) -> None:
 
 
 def _seed_intake(topology: Topology, settings: Settings, partition: int, starts: Mapping[str, int]) -> Seeds:
-    """ids: from what was admitted before, and from what a receipt says was read."""
+    """ids: from what was admitted before, and what a receipt says was read. standings, depth: from the first artifact that read them."""
     seeds: Seeds = {}
     start = starts.get("artifacts.raw", 0)
+    earliest: dict[str, int] = {}  # node, or "": of all
     for facts, key in _admitted(topology, settings):
-        if facts["raw_partition"] == partition and facts["raw_offset"] < start:
+        if facts["raw_partition"] != partition:
+            continue
+        if facts["raw_offset"] >= start:
+            _seed_read(seeds, earliest, facts)
+        else:
             known = Known(key, facts["raw_offset"], facts["raw_ms"])
             _seed(seeds, IDS, id_key(facts["node_id"], facts["artifact_id"]), known)
     decode = decoder("receipt")
@@ -160,6 +176,19 @@ def _seed_intake(topology: Topology, settings: Settings, partition: int, starts:
                 if read and outcome["offset"] >= start > read["raw_offset"] and (IDS.name, key) not in seeds:
                     _seed(seeds, IDS, key, Known(read["content_hash"], read["raw_offset"], read["raw_ms"]))
     return seeds
+
+
+def _seed_read(seeds: Seeds, earliest: dict[str, int], facts: Mapping[str, Any]) -> None:
+    node_id, offset = facts["node_id"], facts["raw_offset"]
+    if offset < earliest.get(node_id, offset + 1):
+        earliest[node_id] = offset
+        row = Standing(facts["reputation_revision"], facts["effective_reputation"], facts["node_hour_limit"])
+        seeds.pop((STANDINGS.name, node_id.encode()), None)
+        if row.revision:
+            _seed(seeds, STANDINGS, node_id.encode(), row)
+    if offset < earliest.get("", offset + 1):
+        earliest[""] = offset
+        _seed(seeds, DEPTH, HERE, facts["undecided"])
 
 
 def _admitted(topology: Topology, settings: Settings) -> Iterator[tuple[dict[str, Any], bytes]]:
@@ -204,4 +233,15 @@ def _seed_dedup(topology: Topology, settings: Settings, partition: int, starts: 
     return seeds
 
 
-_SEEDS = {"s1_intake": _seed_intake, "s2_dedup": _seed_dedup}
+def _seed_reputation(topology: Topology, settings: Settings, partition: int, starts: Mapping[str, int]) -> Seeds:
+    """reputations: the state of each node's newest revision before the beginning. What was counted once before is forgotten."""
+    seeds: Seeds = {}
+    decode = decoder("reputation")
+    for message in fold(settings, topology.topic("reputation.log").name, partition):
+        event = decode(message.value())
+        if event["input_offset"] < starts.get(event["input_topic"], 0):
+            seeds[REPUTATIONS.name, event["node_id"].encode()] = event["state"]
+    return seeds
+
+
+_SEEDS = {"s1_intake": _seed_intake, "s2_dedup": _seed_dedup, "s3_reputation": _seed_reputation}

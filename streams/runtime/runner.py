@@ -53,7 +53,9 @@ class Owned:
     checkpoint: Checkpoint
     event_ms: int = 0  # the latest event time decided on
     swept_ms: int = 0  # the event time up to which all rows were looked through
-    passed: dict[str, Passed] = field(default_factory=dict)  # source -> records since its last checkpoint that came to nothing
+    passed: dict[str, Passed] = field(
+        default_factory=dict
+    )  # source -> records since its last checkpoint that came to nothing
 
     def seen(self, source: str) -> int:
         """The last offset that was decided."""

@@ -68,7 +68,9 @@ def decisions(topology: Topology, settings: Settings, artifact_id: str) -> Itera
         except Undecodable:  # not ours; icn replay says where it is
             continue
         if version.isdecimal():
-            found = event["canonical_id"] == base and event["version"] == int(version) and event["decision"] == "UPGRADED"
+            found = (
+                event["canonical_id"] == base and event["version"] == int(version) and event["decision"] == "UPGRADED"
+            )
         else:
             found = event["facts"]["artifact_id"] == artifact_id
         if found:
@@ -145,7 +147,7 @@ class Judge:
                 vote = self._decode(message.value())
                 if (vote["input_partition"], vote["input_offset"]) == (partition, offset):
                     return Vote(
-                        **{name: vote[name] for name in Vote.__dataclass_fields__ if name != "at"},  # type: ignore[arg-type]
+                        **{name: vote[name] for name in Vote.__dataclass_fields__ if name != "at"},
                         at=at,
                     )
             time.sleep(0.2)
@@ -156,7 +158,16 @@ class Judge:
 
     def _verdict(self, decided: Decided, outcome: str, reason: str | None) -> dict[str, Any]:
         facts = decided.event["facts"]
-        copied = ("node_id", "artifact_id", "dedup_hash", "confidence", "simulated", "raw_partition", "raw_offset", "seal")
+        copied = (
+            "node_id",
+            "artifact_id",
+            "dedup_hash",
+            "confidence",
+            "simulated",
+            "raw_partition",
+            "raw_offset",
+            "seal",
+        )
         return {
             "verdict_id": uuid7(),
             "judge": self.name,

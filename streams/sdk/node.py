@@ -199,4 +199,3 @@ def _undecided(submission: Submission) -> UndecidedError:
         f"artifact {submission.artifact_id}: the node was closed before its decision",
         "it is in the outbox; the next Node of this id sends it (Node.recovered)",
     )
-

@@ -19,9 +19,11 @@ def _pack(row: Reputation) -> bytes:
 def _unpack(data: bytes) -> Reputation:
     row = Reputation._make(json.loads(data))
     epochs, (low, high) = row.bets
-    evidence, *rest = row.epoch
-    epoch = Epoch({kind: Tally._make(tally) for kind, tally in evidence.items()}, *rest)
-    return row._replace(bets=Bets(epochs, (low, high)), rises=tuple(row.rises), epoch=epoch)
+    epoch = Epoch._make(row.epoch)
+    evidence = {kind: Tally._make(tally) for kind, tally in epoch.evidence.items()}
+    return row._replace(
+        bets=Bets(epochs, (low, high)), rises=tuple(row.rises), epoch=epoch._replace(evidence=evidence)
+    )
 
 
 REPUTATIONS: Table[Reputation] = Table("reputations", b"\x01", _pack, _unpack)

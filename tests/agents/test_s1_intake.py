@@ -300,3 +300,95 @@ def test_ticks_and_unknown_controls_are_counted_and_change_nothing(intake: Intak
     )
 
     assert (decided.counts, {k: v for k, v in decided.rows.items() if v}) == ({"tick": 1, "ignored:not_avro": 1}, {})
+
+
+# -- what comes back ----------------------------------------------------------
+
+
+def revised(node: str, revision: int, effective: float, quota: int) -> Record:
+    """A revision, as s3 writes it."""
+    event = {
+        "node_id": node, "revision": revision, "cause": "epoch_ended", "at_ms": HOUR, "principal": "p", "score": effective,
+        "effective": effective, "uncertainty": 0.1, "success_rate": None, "grade": "C", "quota": quota, "e_value": 1.0,
+        "epochs": 0, "outcomes": 0, "probation_left": 0, "demoted": False, "anomalous": False, "suspicious_hours": 0,
+        "idle_days": 0, "share": 1.0, "step": 0.0, "evidence": [], "ignored": {}, "state": b"", "input_topic": "control",
+        "input_partition": 0, "input_offset": 0, "rule": bytes(8),
+    }  # fmt: skip
+    return Record(revision, HOUR, node.encode(), encoder("reputation")(event))
+
+
+def batch_of(stage: str, **counts: int) -> Record:
+    """A checkpoint, as a stage writes it."""
+    event = {
+        "stage": stage, "partition": 0, "sequence": 0, "topic": "artifacts.admitted", "first_offset": 0, "last_offset": 0,
+        "records": 1, "redelivered": 0, "applied": {}, "counts": counts, "rule": bytes(8),
+    }  # fmt: skip
+    return Record(0, HOUR, stage.encode(), encoder("batch")(event))
+
+
+def given(intake: Intake, source: str, *records: Record) -> Decided:
+    """One batch of another source."""
+    decided = intake.stage.decide(intake.rows, Batch(source, 0, records))
+    intake.rows.apply(decided.rows)
+    return decided
+
+
+def test_the_newest_revision_is_stamped_and_its_quota_holds(intake: Intake) -> None:
+    """Revision, effective score and limit are in the decision; an older revision that comes late changes nothing."""
+    given(intake, "reputation.log", revised("node-1", 3, 0.72, 2))
+    given(intake, "reputation.log", revised("node-1", 2, 0.5, 1000))
+
+    decided = intake.decide(*(intake.record(ENCODE(artifact(n))) for n in range(3)))
+    facts = decoder("admitted")(decided.outputs["artifacts.admitted"][1]["value"])["facts"]
+
+    assert (facts["effective_reputation"], facts["reputation_revision"], facts["node_hour_used"]) == (0.72, 3, 1)
+    assert facts["node_hour_limit"] == 2
+    assert [outcome for outcome, _ in outcomes(decided)] == ["admitted", "admitted", "rejected"]
+    assert "reputation revision 3" in DECODE(decided.outputs["receipts"][0]["value"])["outcomes"][2]["detail"]
+
+
+@pytest.mark.parametrize("cut", [1, 7, 100])
+def test_a_full_intake_refuses_until_what_was_admitted_is_decided(cut: int) -> None:
+    """50 undecided at most, exactly, wherever the batches are cut; retry in a minute; the depth is in decision and receipt."""
+    intake = Intake(undecided_max=50)
+    intake.register("node-1")
+    told: Counter[tuple[str, str | None]] = Counter()
+    for start in range(0, 80, cut):
+        decided = intake.decide(*(intake.record(ENCODE(artifact(n))) for n in range(start, min(start + cut, 80))))
+        told.update(outcomes(decided))
+    receipt = DECODE(decided.outputs["receipts"][-1]["value"])
+    relieved = given(
+        intake,
+        "batches",
+        batch_of("s2_dedup", unique=6, upgraded=1, duplicate=2, dead_lettered=1),
+        batch_of("s1_intake", admitted=9),
+    )
+    after = intake.decide(*(intake.record(ENCODE(artifact(n))) for n in range(100, 120)))
+
+    assert dict(told) == {("admitted", None): 50, ("rejected", "intake_full"): 30}
+    assert (receipt["undecided"], receipt["retry_after_ms"], receipt["status"]) == (50, 60_000, "constrained")
+    assert relieved.counts == {"decided": 10}
+    assert after.counts["admitted"] == 10
+    facts = [decoder("admitted")(m["value"])["facts"]["undecided"] for m in after.outputs["artifacts.admitted"]]
+    assert facts == list(range(40, 50))
+
+
+def test_batches_of_others_come_to_nothing(intake: Intake) -> None:
+    """Not worth a checkpoint, which would be a batch again, and so on for ever."""
+    assert given(intake, "batches", batch_of("s1_intake", admitted=9), batch_of("s4_priority", scored=3)).is_nothing
+
+
+def test_receipts_add_up_what_a_reputation_needs(intake: Intake) -> None:
+    """Accepted, refused for another reason than a limit, and the claims; simulated artifacts only where everything is."""
+    real = {"simulated": False, "threat_level": 5.0, "opportunity_value": 2.0, "confidence": 0.7}
+    decided = intake.decide(
+        intake.record(ENCODE(artifact(1, **real))),
+        intake.record(ENCODE(artifact(2, **real))),
+        intake.record(ENCODE(artifact(2, content="other", **real))),
+        intake.record(ENCODE(artifact(3, content="", **real))),
+        intake.record(ENCODE(artifact(4))),
+    )
+    receipt = DECODE(decided.outputs["receipts"][0]["value"])
+
+    assert (receipt["accepted"], receipt["refused"]) == (2, 2)
+    assert receipt["claimed"] == 2 * round(1e6 * (0.4 * 0.5 + 0.3 * 0.2 + 0.2 * 0.7))

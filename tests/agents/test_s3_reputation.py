@@ -18,7 +18,13 @@ def test_a_registered_node_starts_at_one_half_and_cannot_be_judged() -> None:
     fleet.nodes("node-1")
 
     (said,) = fleet.said
-    assert (said["revision"], said["cause"], said["score"], said["effective"], said["grade"]) == (1, "registered", 0.5, 0.5, "F")
+    assert (said["revision"], said["cause"], said["score"], said["effective"], said["grade"]) == (
+        1,
+        "registered",
+        0.5,
+        0.5,
+        "F",
+    )
     assert (said["success_rate"], said["probation_left"], said["quota"]) == (None, 20, 1000)
     assert said["uncertainty"] == pytest.approx((3 / 80) ** 0.5, abs=1e-9)
 
@@ -35,9 +41,9 @@ def test_an_hour_of_receipts_is_one_outcome() -> None:
     assert [(e["kind"], e["records"], e["successes"], e["failures"]) for e in fleet.last("good")["evidence"]] == [
         ("receipts", 1, 1.0, 0.0)
     ]
-    assert [(e["records"], e["first_offset"], e["last_offset"], e["failures"]) for e in fleet.last("bad")["evidence"]] == [
-        (2, 1, 2, 1.0)
-    ]
+    assert [
+        (e["records"], e["first_offset"], e["last_offset"], e["failures"]) for e in fleet.last("bad")["evidence"]
+    ] == [(2, 1, 2, 1.0)]
     assert (fleet.last("good")["outcomes"], fleet.last("bad")["score"]) == (1, 0.48)
     assert fleet.last("silent")["revision"] == 1
 
@@ -79,7 +85,9 @@ def test_a_verdict_moves_its_node_and_the_judge_is_told() -> None:
     (vote,) = fleet.votes
     assert (vote["weight"], vote["tested"], vote["ignored"], vote["input_offset"]) == (1.0, True, None, 0)
     said = fleet.last("node-1")
-    assert [(e["kind"], e["topic"], e["first_offset"], e["failures"]) for e in said["evidence"]] == [("verdict", "verdicts", 0, 1.0)]
+    assert [(e["kind"], e["topic"], e["first_offset"], e["failures"]) for e in said["evidence"]] == [
+        ("verdict", "verdicts", 0, 1.0)
+    ]
     assert said["score"] == 0.48
     assert said["e_value"] == pytest.approx(((0.85 * 5.5) + (0.85 * 2.98)) / 2 + 0.15)
 
@@ -189,7 +197,10 @@ def test_the_hundred_and_first_vote_of_an_hour_counts_nothing_and_makes_its_node
     for _ in range(24):
         fleet.receipt("voter")
         fleet.hours(1)
-    assert (fleet.last("voter")["suspicious_hours"], fleet.last("voter")["effective"]) == (0, fleet.last("voter")["score"])
+    assert (fleet.last("voter")["suspicious_hours"], fleet.last("voter")["effective"]) == (
+        0,
+        fleet.last("voter")["score"],
+    )
 
 
 def test_the_thousand_and_first_vote_of_a_day_counts_nothing() -> None:
@@ -244,7 +255,9 @@ def test_collections_count_once_and_unchanged_is_no_outcome() -> None:
     """Empty is not a success; a success without artifacts isn't one either."""
     fleet = Fleet()
     fleet.nodes("node-1")
-    for number, (outcome, count) in enumerate([("success", 2), ("empty", 0), ("failure", 0), ("unchanged", 0), ("success", 0)]):
+    for number, (outcome, count) in enumerate(
+        [("success", 2), ("empty", 0), ("failure", 0), ("unchanged", 0), ("success", 0)]
+    ):
         fleet.collection("node-1", number, outcome, count)
     fleet.collection("node-1", 0)
     fleet.collection("node-1", 9, simulated=True)
@@ -261,7 +274,7 @@ def test_inflated_claims_drop_a_node_to_the_floor_at_once_and_only_probation_bri
     fleet.judges("carol", "dave")
     said = len(fleet.said)
     number = 0
-    for hour in range(3):
+    for _hour in range(3):
         for n in range(20):
             number += 1
             fleet.verdict("carol", "liar", number, "confirmed" if n % 10 < 7 else "refuted", claimed=1.0)
@@ -340,7 +353,9 @@ def test_silence_costs_five_percent_a_day_behind_the_first_and_heals_nothing() -
     fleet.receipt("node-1")
     fleet.hours(1)
 
-    assert [seen[h] for h in (24, 46, 47, 71, 95)] == pytest.approx([score, score, *(score * 0.95**d for d in (1, 2, 3))])
+    assert [seen[h] for h in (24, 46, 47, 71, 95)] == pytest.approx(
+        [score, score, *(score * 0.95**d for d in (1, 2, 3))]
+    )
     assert fleet.last("node-1")["effective"] == fleet.last("node-1")["score"]
 
 

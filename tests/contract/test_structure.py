@@ -95,7 +95,9 @@ def test_every_agent_file_is_in_the_topology() -> None:
         for alias in agent.reads:
             if alias in written_by:
                 comes_back = int(written_by[alias].name[1]) >= int(agent.name[1])
-                assert comes_back == (alias in agent.feedback), f"{agent.name} reads {alias} of {written_by[alias].name}"
+                assert comes_back == (alias in agent.feedback), (
+                    f"{agent.name} reads {alias} of {written_by[alias].name}"
+                )
 
 
 def commands(group: click.Group, path: tuple[str, ...] = ()) -> list[tuple[str, click.Command]]:

@@ -7,7 +7,7 @@ import random
 import numpy as np
 import pytest
 
-from streams.domain.calibration import BettingTest, Bets, begin_epoch, e_value, is_inflated, no_bets, settle
+from streams.domain.calibration import Bets, BettingTest, begin_epoch, e_value, is_inflated, no_bets, settle
 
 TEST = BettingTest(level=0.035, truths=(0.5, 0.78), from_start=0.7, claim_max=0.99)
 
@@ -84,7 +84,9 @@ def test_one_number_holds_all_first_epochs() -> None:
         return value
 
     weights = {k: 0.3 / (k * (k + 1)) for k in range(1, 30)}
-    assert bets.capital[0] == pytest.approx(0.7 * product(1) + sum(w * product(k) for k, w in weights.items()), rel=1e-12)
+    assert bets.capital[0] == pytest.approx(
+        0.7 * product(1) + sum(w * product(k) for k, w in weights.items()), rel=1e-12
+    )
 
 
 @pytest.mark.parametrize("outcomes", [5, 20])

@@ -54,7 +54,7 @@ class Job:
         if key is None or value is None:
             raise ValueError(f"no admitted event at offset {record.offset}")
         facts = self.decider.slice(value)
-        dedup_hash, source_digest, confidence, raw_ms, artifact_id, node_id, _, _ = facts
+        dedup_hash, source_digest, confidence, raw_ms, artifact_id, node_id, _, _, _ = facts
         get, put = canonicals
         packed = get(dedup_hash)
         known = None if packed is None else CANONICALS.unpack(packed)
@@ -70,7 +70,7 @@ class Job:
             earlier = None if packed is None else CONTENTS.unpack(packed)
             if earlier is None or not remembered(earlier.first_seen_ms, raw_ms, self.horizon_ms):
                 earlier = None
-                put(key, CONTENTS.pack(Content(artifact_id, node_id, raw_ms, source_digest)))
+                put(key, CONTENTS.pack(Content(artifact_id, node_id, raw_ms, source_digest, confidence)))
         self.done += 1
         first_id, version, place = avro_bytes(row[0]), zigzag(row[1]), zigzag(partition) + zigzag(record.offset)
         return self.decider._encode(record, facts, decision, first_id, version, row, known, earlier, place)
