@@ -110,7 +110,14 @@ def raw_records(count: int, unique: int, nodes: int, secret: bytes) -> tuple[lis
             name = names[number % nodes]
             content = number if number < unique else rng.randrange(unique)
             value = encode_raw(
-                artifact(number, name, content=f"{content} {'x' * 100}", source=None, confidence=round(rng.random(), 3))
+                artifact(
+                    number,
+                    name,
+                    content=f"{content} {'x' * 100}",
+                    source=None,
+                    confidence=round(rng.random(), 3),
+                    simulated=False,  # or no reputation would hear of it
+                )
             )
             yield name.encode(), value, [(MAC_HEADER, sign(tokens[name], name.encode(), value))]
 

@@ -73,6 +73,7 @@ def _run(folder: Path) -> int:
             say("starting the stages …")
             _register(topology, settings, list(reports), worker, folder)
             _send(topology, reports)
+            _boast(topology, settings, reports)
             _show_top(topology, settings)
             _wait_for_lag_0(settings, worker)
             code = _audit(topology, settings)
@@ -140,6 +141,49 @@ def _send(topology, reports) -> None:  # type: ignore[no-untyped-def]
     click.echo(
         f"\n{total} artifacts decided in {seconds:.1f} s: {total / seconds:.0f} a second from submit to receipt, six nodes, one machine"
     )
+
+
+BOASTER, ANALYST = "boaster", "analyst"
+BOASTS, REFUTED_AT_MOST = 12, 10
+
+
+def _boast(topology, settings, reports) -> None:  # type: ignore[no-untyped-def]
+    """A node claims that everything is certain and most urgent; an analyst looks into it."""
+    from streams.broker.registrations import in_force, register, register_judge
+    from streams.cli.galaxies import boasts
+    from streams.sdk import Judge, Node
+    from streams.watch.reputation import reputations
+
+    register(topology, settings, BOASTER, principal="mallory")
+    made = register_judge(topology, settings, ANALYST, principal="blue-team")
+    for stage in ("s1_intake", "s3_reputation"):
+        in_force(topology, settings, made["partition"], made["offset"], 20, stage)
+    with Node(BOASTER) as node:
+        ids = [future.result(60).artifact_id for future in node.submit_many(boasts(reports, BOASTS))]
+    click.echo(click.style("\nA node that claims too much", bold=True))
+    click.echo(f"{BOASTER} reports {BOASTS} known things as certain (0.95) and most urgent: {_ranks(topology, settings)}")
+    refuted = 0
+    with Judge(ANALYST) as judge:
+        for artifact_id in ids[:REFUTED_AT_MOST]:
+            judge.refute(artifact_id, reason="known, and not urgent")
+            refuted += 1
+            now = reputations(topology, settings)[BOASTER]
+            if now["demoted"]:
+                break
+    limit = 1 / topology.protocol["reputation"]["inflation"]["level"]
+    click.echo(
+        f"{ANALYST} refutes {refuted} of them: E = {now['e_value']:.1f} against {limit:.1f}, {now['cause']}; its score is "
+        f"{now['score']:.1f} (grade {now['grade']}), and all it ever reported sinks: {_ranks(topology, settings)}"
+    )
+    click.echo(f"Why: icn reputation show {BOASTER}")
+
+
+def _ranks(topology, settings) -> str:  # type: ignore[no-untyped-def]
+    from streams.watch.ranking import TOP_MAX
+    from streams.watch.ranking import top as rank
+
+    found = [e["rank"] for e in rank(topology, settings, TOP_MAX, time.time_ns() // 1_000_000) if e["node_id"] == BOASTER]
+    return f"{len(found)} in the top {TOP_MAX}, the best at rank {min(found)}" if found else f"none in the top {TOP_MAX}"
 
 
 def _show_top(topology, settings) -> None:  # type: ignore[no-untyped-def]

@@ -50,6 +50,15 @@ def load_galaxies() -> dict[str, list[dict[str, Any]]]:
     return reports
 
 
+def boasts(reports: dict[str, list[dict[str, Any]]], count: int) -> list[dict[str, Any]]:
+    """Tools and techniques that others reported, now as certain and most urgent."""
+    known = reports[ECHO_OF][-count:]
+    return [
+        fields | {"confidence": 0.95, "threat_level": 10.0, "opportunity_value": 10.0, "source": "https://example.org/boast"}
+        for fields in known
+    ]
+
+
 def _artifacts(galaxy: str, cluster: Any) -> Iterator[dict[str, Any]]:
     for value in cluster.values():
         meta = value.meta.to_dict() if value.meta else {}

@@ -38,7 +38,7 @@ def status(as_json: bool) -> None:
         steps = [step for partition in history.of(agent).values() for step in partition]
         recent = sum(step.event["records"] for step in steps if step.time_ms > now_ms - 300_000)
         mine = [row for row in lags if row.group == agent.group]
-        for step in steps:
+        for step in steps if agent.name in ("s1_intake", "s2_dedup") else ():
             totals.update({k: v for k, v in step.event["counts"].items() if k in OUTCOMES})
         stages.append(
             {
