@@ -105,7 +105,7 @@ def _fold(
         except Gap as gap:
             raise IcnError(f"{agent.name}/{partition}: {gap}", "its tables can't be rebuilt from topics") from gap
         rows.apply(decided.rows)
-        marker = Marker(step.event["applied"], step.event["sequence"])
+        marker = Marker(step.event["applied"], step.event["sequence"], stage.layout)
     if begin.left_out:
         say(
             f"{agent.name}/{partition}: {begin.left_out} batches are pruned; {rows.seeded} of their rows came from the decisions "

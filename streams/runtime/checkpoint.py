@@ -66,7 +66,8 @@ class Checkpoint:
         found out by the next owner, who reads the marker behind a fence.
         """
         local, rows = _changes(decided)
-        marker = Marker({**store.marker.applied, batch.source: passed.last_offset}, store.marker.sequence + 1)
+        applied = {**store.marker.applied, batch.source: passed.last_offset}
+        marker = Marker(applied, store.marker.sequence + 1, self.stage.layout)
         event = self._event(batch.source, passed, decided, marker)
         what = f"batch {batch.source} {passed.first_offset}..{passed.last_offset}"
         store.write(local, marker, self.topic_id, self._transact(what, decided.outputs, rows, marker, event))

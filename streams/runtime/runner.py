@@ -131,6 +131,11 @@ class Runner:
         if rows is None:
             return False
         self.restored_rows += rows
+        if store.marker.sequence >= 0 and store.marker.layout != self.stage.layout:
+            raise Fatal(
+                f"{agent.changelog}/{partition}: the rows are of another release ({store.marker.layout or 'the first'}), this one keeps "
+                f"{self.stage.layout}. Stop the workers; icn rebuild {agent.name} --execute folds them again from the topics"
+            )
         self._find_positions(partition, store.marker.applied, reader)
         return True
 

@@ -41,6 +41,7 @@ class Table(Generic[Row]):
     unpack: Callable[[bytes], Row]
     # from a row's bytes: when its horizon began; None: rows are kept for ever
     since_ms: Callable[[bytes], int] | None = None
+    version: int = 1  # of the bytes; a new one where older rows would be misread
 
 
 class Rows(Protocol):
@@ -106,6 +107,11 @@ class Stage:
         prefixes = [table.prefix for table in self.tables]
         if len(set(prefixes)) != len(prefixes) or b"\x00" in prefixes or any(len(p) != 1 for p in prefixes):
             raise ValueError(f"{self.agent.name}: table prefixes must be distinct single bytes, not 0x00: {prefixes}")
+
+    @property
+    def layout(self) -> str:
+        """Which bytes its rows are: each table with its version."""
+        return " ".join(f"{table.name}:{table.version}" for table in self.tables)
 
 
 class MemoryRows:

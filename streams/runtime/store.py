@@ -3,7 +3,7 @@
 One database holds all tables of a stage's partition (a prefix byte each) and the marker, so one write moves them together.
 
     table prefix + key          -> the row's bytes
-    0x00 "marker"               -> JSON {applied: {source: offset}, sequence: n}; also the last record of each changelog transaction
+    0x00 "marker"               -> JSON {applied: {source: offset}, sequence: n, layout}; also the last record of each changelog transaction
     0x00 "local"                -> JSON {topic_id, next, written_ms}; only here: how much of the changelog these rows hold
 """
 
@@ -40,14 +40,17 @@ RESTORE_CHUNK = 20_000
 
 @dataclass
 class Marker:
-    """How far the rows are: the last applied offset of each source, and the number of the last batch."""
+    """How far the rows are: the last applied offset of each source, and the number of the last batch; and what bytes they are."""
 
     applied: dict[str, int] = field(default_factory=dict)
     sequence: int = -1
+    layout: str = ""
 
     def pack(self) -> bytes:
         """JSON, keys sorted."""
-        return json.dumps({"applied": self.applied, "sequence": self.sequence}, sort_keys=True).encode()
+        return json.dumps(
+            {"applied": self.applied, "sequence": self.sequence, "layout": self.layout}, sort_keys=True
+        ).encode()
 
     @classmethod
     def unpack(cls, data: bytes | None) -> Marker:

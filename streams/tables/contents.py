@@ -28,4 +28,4 @@ def _since_ms(data: bytes) -> int:
     return int(_LAYOUT.unpack_from(data)[0])
 
 
-CONTENTS: Table[Content] = Table("contents", b"\x02", _pack, _unpack, _since_ms)
+CONTENTS: Table[Content] = Table("contents", b"\x02", _pack, _unpack, _since_ms, version=2)

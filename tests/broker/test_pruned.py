@@ -10,12 +10,21 @@ from confluent_kafka.admin import AdminClient
 
 from streams.broker.topics import ends
 from streams.codec import decoder, encoder
-from tests.support.chain import add_nodes, check_balance, check_replay, node, settled
+from tests.support.chain import add_nodes, check_balance, check_replay, node, settled, tick
 from tests.support.fold import read_all
 from tests.support.network import Network, network
 
 HOUR_MS = 3_600_000
-PRUNED = ("artifacts.raw", "artifacts.admitted", "artifacts.decided", "receipts", "priorities", "batches")
+PRUNED = (
+    "artifacts.raw",
+    "artifacts.admitted",
+    "artifacts.decided",
+    "receipts",
+    "corroborations",
+    "reputation.log",
+    "priorities",
+    "batches",
+)
 
 
 def a_round(net: Network, hour: int) -> None:
@@ -35,6 +44,8 @@ def a_round(net: Network, hour: int) -> None:
         if hour > 1:
             again = n1.submit("text 12", artifact_id="1-12", collected_at=hour * HOUR_MS).result(60)
             assert again.reason == "id_reused", "its own id, other content"
+    settled(net)
+    tick(net, hour + 1)
     settled(net)
 
 
@@ -78,7 +89,10 @@ def test_what_is_left_of_a_pruned_network_is_judged(brokers: str, tmp_path: Path
 
         by_stage = {stage["stage"]: stage for stage in left["stages"]}
         assert all(stage["left_out"] and stage["compared"] and not stage["findings"] for stage in left["stages"])
-        assert by_stage["s1_intake"]["seeded"] == 1, "the id that was used again"
+        assert by_stage["s1_intake"]["seeded"] == 4, (
+            "the id that was used again, how two nodes stood, how many were undecided"
+        )
+        assert by_stage["s3_reputation"]["seeded"] == 2, "what was thought of two nodes"
         assert by_stage["s2_dedup"]["seeded"] >= 10, "the texts that came again"
         compared = [sum(stage["compared"] for stage in found["stages"]) for found in (whole, left)]
         assert 0 < compared[1] < compared[0]

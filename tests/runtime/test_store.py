@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from streams.runtime.stage import Table
+from streams.runtime.stage import MemoryRows, Table
 from streams.runtime.store import Marker, Store, new_batch, open_store
 
 BATCHES, ROWS = 400, 1000
@@ -55,6 +55,26 @@ def test_old_rows_are_found_a_few_at_a_time_and_rows_of_other_tables_are_not(tmp
 
     assert [all_seen for _, all_seen in looks] == [False, False, False, True], "fourteen rows with marker and place"
     assert [key for keys, _ in looks for key in keys] == [b"\x01key %d" % ms for ms in range(6)]
+
+
+def test_a_scan_sees_one_table_in_the_order_of_its_keys(tmp_path: Path) -> None:
+    """As the rows of a replay do."""
+    first, second = (
+        Table("first", b"\x01", str.encode, bytes.decode),
+        Table("second", b"\x02", str.encode, bytes.decode),
+    )
+    store, memory = Store(tmp_path / "store"), MemoryRows()
+    batch = new_batch()
+    for key in (b"b", b"", b"a\xff", b"a"):
+        batch.put(b"\x01" + key, b"row " + key.hex().encode())
+        memory.apply({first: {key: "row " + key.hex()}})
+    batch.put(b"\x02a", b"other")
+    memory.apply({second: {b"a": "other"}})
+    store.write(batch, Marker({}, 0), "topic", 3)
+
+    assert list(store.scan(first)) == [b"", b"a", b"a\xff", b"b"]
+    assert list(store.scan(first).items()) == list(memory.scan(first).items())
+    assert store.scan(second) == memory.scan(second) == {b"a": "other"}
 
 
 def test_a_closed_store_has_everything(tmp_path: Path) -> None:

@@ -7,7 +7,12 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from confluent_kafka import Producer
+
+from streams.agents.ticks import TICK
 from streams.broker.registrations import register
+from streams.codec import encoder
+from streams.domain.ticks import HOUR_MS
 from streams.replay.conservation import Balance, balance
 from streams.sdk import Node
 from tests.support.fold import events
@@ -29,6 +34,14 @@ def settled(net: Network, timeout_s: float = 120) -> None:
     """Every stage is at the end of its sources."""
     for stage in net.topology.agents:
         wait_until(lambda stage=stage: lag_of(net, stage) == 0, timeout_s, f"lag 0 of {stage}")
+
+
+def tick(net: Network, hour: int) -> None:
+    """The hourly tick of a deployment in simulated time, as the emitter would write it: hours since 1970."""
+    producer = Producer(net.settings.librdkafka_producer())
+    value = encoder("control")({**TICK, "slot_ms": hour * HOUR_MS, "cadence_ms": HOUR_MS})
+    producer.produce(net.topic("control"), value, b"", partition=0, timestamp=hour * HOUR_MS)
+    producer.flush(10)
 
 
 def check_balance(net: Network) -> Balance:
