@@ -23,7 +23,10 @@ def draw(rows: Sequence[Row], path: Path) -> None:
 
     if path.suffix.lower() not in (".svg", ".png", ".pdf"):
         raise IcnError(f"{path}: it is drawn as .svg, .png or .pdf", "for example --plot attack.svg")
-    matplotlib.rcParams |= {"svg.hashsalt": "icn", "svg.fonttype": "none"}  # the same picture, byte for byte; text stays text
+    matplotlib.rcParams |= {
+        "svg.hashsalt": "icn",
+        "svg.fonttype": "none",
+    }  # the same picture, byte for byte; text stays text
     wide = min(3, len(rows))
     high = -(-len(rows) // wide)
     figure, panels = pyplot.subplots(high, wide, figsize=(5 * wide, 3.2 * high), squeeze=False, layout="constrained")

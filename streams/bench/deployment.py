@@ -38,7 +38,7 @@ class Run:
     engine: str
     records: int
     seconds: float
-    cpu_seconds: float
+    cpu_seconds: float  # from the first batch on: starting Python is not the engine's work
     unique: int
     rss_mib: float  # the highest
     memory: list[tuple[int, float]] = field(default_factory=list)  # (records decided, MiB resident) on the way
@@ -128,6 +128,7 @@ class Bench:
         """Run stages until each has decided so many records of its main source; figures by stage, from broker times of the batches."""
         processes = [self._start("streams", "worker", "--no-ticks", *stages) for _ in range(workers)]
         usage: dict[str, dict[int, tuple[float, float]]] = {stage: {} for stage in stages}
+        before = dict.fromkeys(stages, 0.0)  # CPU seconds of starting
         memory: dict[str, list[tuple[int, float]]] = {stage: [] for stage in stages}
         deadline = time.monotonic() + RUN_TIMEOUT_S
         try:
@@ -141,6 +142,8 @@ class Bench:
                 }
                 done = {s for s in stages if decided[s] >= expected.get(s, 0)}
                 for stage in stages:
+                    if not decided[stage]:
+                        before[stage] = sum(cpu for cpu, _ in usage[stage].values())
                     memory[stage].append((decided[stage], max((rss for _, rss in usage[stage].values()), default=0.0)))
                 self._require_going(processes, deadline)
             _look(processes, usage)
@@ -150,7 +153,7 @@ class Bench:
             stage: _measured(
                 stage,
                 sorted(steps_of(history, self.topology, stage), key=lambda s: s.time_ms),
-                usage[stage],
+                sum(cpu for cpu, _ in usage[stage].values()) - before[stage],
                 memory[stage],
             )
             for stage in stages
@@ -218,9 +221,7 @@ def _look(workers: list[subprocess.Popen[bytes]], usage: dict[str, dict[int, tup
                 continue
 
 
-def _measured(
-    stage: str, steps: list[Step], usage: dict[int, tuple[float, float]], memory: list[tuple[int, float]]
-) -> Run:
+def _measured(stage: str, steps: list[Step], cpu_seconds: float, memory: list[tuple[int, float]]) -> Run:
     if not steps:
         raise IcnError(f"{stage} decided nothing", "see workers.log")
     # a batch's time is its end, so the first one's records are not counted in the time that follows it
@@ -232,7 +233,7 @@ def _measured(
         stage,
         records,
         seconds * scale,
-        sum(cpu for cpu, _ in usage.values()),
+        cpu_seconds,
         unique,
         max((rss for _, rss in memory), default=0.0),
         memory,

@@ -22,6 +22,7 @@ from confluent_kafka.admin import NewTopic
 
 from streams.bench.deployment import RUN_TIMEOUT_S, Bench, Run, Say, steps_of
 from streams.bench.load import admitted_records, raw_records
+from streams.bench.reputation_cost import cost_in_s1
 from streams.broker.admin import Admin
 from streams.errors import IcnError
 from streams.replay.follow import read_history
@@ -157,7 +158,7 @@ def bench_chain(bench: Bench, records: int, say: Say) -> dict[str, Any]:
         f"chain, two workers: {records:,} in {seconds:.1f} s: {records / seconds:,.0f}/s ({time.time() - started_at:.0f} s with start)"
     )
     for stage in stages:
-        say("  " + _line(made[stage]))
+        say("  " + _line(made[stage], records))
     bench.reset("s1_intake")
     alone = bench.run(("s1_intake",), {"s1_intake": records})["s1_intake"]
     say("s1 alone, one partition: " + _line(alone))
@@ -166,16 +167,27 @@ def bench_chain(bench: Bench, records: int, say: Say) -> dict[str, Any]:
     for stage in expected:  # each reads what the one before it has written
         profile[stage] = bench.profile(stage, expected[stage])
         say(f"profile of {stage}: " + ", ".join(f"{part.strip()} {us:.1f}" for part, us in profile[stage].items()))
+    cpu = {stage: made[stage].cpu_seconds / records * 1e6 for stage in stages}
+    with_, without = cost_in_s1(bench.topology)
+    reputation = (cpu["s3_reputation"] + with_ - without) / (
+        sum(cpu.values()) - (with_ - without) - cpu["s3_reputation"]
+    )
+    say(
+        f"reputation, CPU µs of an artifact: s3 {cpu['s3_reputation']:.1f}, in s1 {with_ - without:.1f} ({with_:.1f} with, {without:.1f} "
+        f"without): {reputation:.1%} on top of the rest"
+    )
     return {
         "profile_cpu_us": profile,
+        "reputation_share": reputation,
         "records_per_s": records / seconds,
         "s1_ceiling_per_s": alone.per_second,
-        "cpu_seconds_per_million": {stage: made[stage].cpu_seconds / records * 1e6 for stage in stages},
+        "cpu_seconds_per_million": cpu,
     }
 
 
-def _line(run: Run) -> str:
-    cpu = run.cpu_seconds / run.records * 1e6
+def _line(run: Run, artifacts: int | None = None) -> str:
+    """artifacts: that passed, where the stage's own records are others."""
+    cpu = run.cpu_seconds / (artifacts or run.records) * 1e6
     return (
         f"{run.engine}: {run.records:,} in {run.seconds:.1f} s: {run.per_second:,.0f}/s, {cpu:.1f} CPU-s per million, "
         f"{run.unique:,} unique, {run.rss_mib:.0f} MiB"
@@ -207,6 +219,7 @@ def _summary(runs: list[Run], restore_per_s: float, chain: dict[str, Any]) -> di
         "chain_records_per_s": chain["records_per_s"],
         "restore_records_per_s": restore_per_s,
         "s1_ceiling_per_s": chain["s1_ceiling_per_s"],
+        "reputation_share": chain["reputation_share"],
         "engines": engines,
         "chain": chain,
         "machine": _machine(),

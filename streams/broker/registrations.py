@@ -29,12 +29,13 @@ class Role:
 
     name: str  # also what the command line says
     event: str  # kind on control
+    everywhere: bool  # known to every partition: a judge judges all nodes
     token: str  # purpose of its key: a node's token makes no judge
     folder: str  # of <state>, where tokens are kept
 
 
-NODE = Role("node", "node_registered", "node-token", "nodes")
-JUDGE = Role("judge", "judge_registered", "judge-token", "judges")
+NODE = Role("node", "node_registered", False, "node-token", "nodes")
+JUDGE = Role("judge", "judge_registered", True, "judge-token", "judges")
 
 
 def registered(topology: Topology, settings: Settings, role: Role = NODE) -> dict[str, dict[str, Any]]:
@@ -139,7 +140,7 @@ def _register(
         "generation": generation,
         **more,
     }
-    partition, offset = _write(topology, settings, event)
+    partition, offset = _write(topology, settings, event, role.everywhere)
     token = token_of(settings, name, generation, role).hex()
     path = token_path(settings, name, role)
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -148,7 +149,8 @@ def _register(
     return event | {"token": token, "partition": partition, "offset": offset}
 
 
-def _write(topology: Topology, settings: Settings, event: dict[str, Any]) -> tuple[int, int]:
+def _write(topology: Topology, settings: Settings, event: dict[str, Any], everywhere: bool) -> tuple[int, int]:
+    """Where it is: where the name's key puts it, or, of what is known everywhere, the last of all partitions."""
     producer = Producer(settings.librdkafka_producer(**{"delivery.timeout.ms": 30_000}))
     written: list[tuple[int, int]] = []
     failed: list[str] = []
@@ -159,14 +161,16 @@ def _write(topology: Topology, settings: Settings, event: dict[str, Any]) -> tup
         else:
             failed.append(error.str())
 
-    topic, key = topology.topic("control").name, event["node_id"].encode()
-    producer.produce(topic, encoder("control")(event), key, on_delivery=delivered)
+    topic, key, value = topology.topic("control"), event["node_id"].encode(), encoder("control")(event)
+    partitions = range(topic.partitions) if everywhere else (-1,)
+    for partition in partitions:
+        producer.produce(topic.name, value, key, partition=partition, on_delivery=delivered)
     producer.flush(35)
-    if not written:
+    if len(written) < len(partitions):
         raise BrokerError(
             f"registration not written: {failed[0] if failed else 'the broker did not answer'}", "icn broker status"
         )
-    return written[0]
+    return max(written)
 
 
 def in_force(

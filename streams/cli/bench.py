@@ -74,6 +74,7 @@ def stream(
         f"chain, two workers: {made['chain_records_per_s']:,.0f}/s; s1 alone on one partition: {made['s1_ceiling_per_s']:,.0f}/s; "
         f"restore: {made['restore_records_per_s']:,.0f} rows/s"
     )
+    click.echo(f"reputation: {made['reputation_share']:.1%} CPU on top of the rest of the chain")
     profile = made["chain"]["profile_cpu_us"]
     parts = next(iter(profile.values()))
     table(

@@ -161,7 +161,9 @@ def _boast(topology, settings, reports) -> None:  # type: ignore[no-untyped-def]
     with Node(BOASTER) as node:
         ids = [future.result(60).artifact_id for future in node.submit_many(boasts(reports, BOASTS))]
     click.echo(click.style("\nA node that claims too much", bold=True))
-    click.echo(f"{BOASTER} reports {BOASTS} known things as certain (0.95) and most urgent: {_ranks(topology, settings)}")
+    click.echo(
+        f"{BOASTER} reports {BOASTS} known things as certain (0.95) and most urgent: {_ranks(topology, settings)}"
+    )
     refuted = 0
     with Judge(ANALYST) as judge:
         for artifact_id in ids[:REFUTED_AT_MOST]:
@@ -182,8 +184,12 @@ def _ranks(topology, settings) -> str:  # type: ignore[no-untyped-def]
     from streams.watch.ranking import TOP_MAX
     from streams.watch.ranking import top as rank
 
-    found = [e["rank"] for e in rank(topology, settings, TOP_MAX, time.time_ns() // 1_000_000) if e["node_id"] == BOASTER]
-    return f"{len(found)} in the top {TOP_MAX}, the best at rank {min(found)}" if found else f"none in the top {TOP_MAX}"
+    found = [
+        e["rank"] for e in rank(topology, settings, TOP_MAX, time.time_ns() // 1_000_000) if e["node_id"] == BOASTER
+    ]
+    return (
+        f"{len(found)} in the top {TOP_MAX}, the best at rank {min(found)}" if found else f"none in the top {TOP_MAX}"
+    )
 
 
 def _show_top(topology, settings) -> None:  # type: ignore[no-untyped-def]

@@ -54,7 +54,8 @@ def boasts(reports: dict[str, list[dict[str, Any]]], count: int) -> list[dict[st
     """Tools and techniques that others reported, now as certain and most urgent."""
     known = reports[ECHO_OF][-count:]
     return [
-        fields | {"confidence": 0.95, "threat_level": 10.0, "opportunity_value": 10.0, "source": "https://example.org/boast"}
+        fields
+        | {"confidence": 0.95, "threat_level": 10.0, "opportunity_value": 10.0, "source": "https://example.org/boast"}
         for fields in known
     ]
 

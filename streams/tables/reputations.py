@@ -21,9 +21,7 @@ def _unpack(data: bytes) -> Reputation:
     epochs, (low, high) = row.bets
     epoch = Epoch._make(row.epoch)
     evidence = {kind: Tally._make(tally) for kind, tally in epoch.evidence.items()}
-    return row._replace(
-        bets=Bets(epochs, (low, high)), rises=tuple(row.rises), epoch=epoch._replace(evidence=evidence)
-    )
+    return row._replace(bets=Bets(epochs, (low, high)), rises=tuple(row.rises), epoch=epoch._replace(evidence=evidence))
 
 
 REPUTATIONS: Table[Reputation] = Table("reputations", b"\x01", _pack, _unpack)

@@ -16,7 +16,7 @@ from streams.errors import ArtifactError, IcnError, OutboxError
 from streams.sdk import AsyncNode, Node
 from tests.support.chain import add_nodes, check_balance, check_replay, jsonl, node, settled
 from tests.support.fold import events
-from tests.support.network import Network, network, wait_until
+from tests.support.network import Network, network, raw_in, wait_until
 
 
 def test_an_author_learns_what_became_of_each_artifact(net: Network) -> None:
@@ -49,7 +49,7 @@ def test_an_author_learns_what_became_of_each_artifact(net: Network) -> None:
     assert [(e["rank"], e["node_id"]) for e in top] == [(1, "n2"), (2, "n2")]
     assert 0.0899 < top[0]["score"] <= 0.09  # confidence 0.9, half a second after the first sighting
     life = json.loads(net.icn("artifact", "show", first.artifact_id, "--json").stdout)["steps"]
-    assert {"sent", "admitted", "decided", "receipt", "scored"} == {step["step"] for step in life}
+    assert {"sent", "admitted", "decided", "receipt", "corroborated", "scored"} == {step["step"] for step in life}
     lag = json.loads(net.icn("lag", "--json").stdout)
     assert {0} == {row["lag"] for row in lag if row["group"].startswith(net.topology.deployment)}
     assert [net.icn("status", "--json", check=False).returncode, net.icn("check", "--json").returncode] == [0, 0]
@@ -100,15 +100,7 @@ def test_1000_of_1500_are_accepted_exactly_with_any_number_of_workers(
     brokers: str, tmp_path: Path, workers: int
 ) -> None:
     """Four raw partitions, so that workers share them; two nodes, each with its own thousand."""
-    with network(
-        brokers,
-        tmp_path,
-        **{
-            "topics__artifacts.raw__partitions": 4,
-            "topics__control__partitions": 4,
-            "protocol__intake__global_per_hour": 0,
-        },
-    ) as net:
+    with network(brokers, tmp_path, **raw_in(4), protocol__intake__global_per_hour=0) as net:
         add_nodes(net, "n1", "n2")
         for _ in range(workers):
             net.worker("s1", "s2")

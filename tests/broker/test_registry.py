@@ -153,7 +153,10 @@ def test_every_seeded_id_is_the_one_of_ids_yaml(http: Http, topology: Topology) 
 
 def test_there_is_a_subject_for_each_avro_topic_and_for_no_other(http: Http) -> None:
     """Dead letters promise no schema, and _schemas is JSON."""
-    topics = "artifacts.admitted artifacts.decided artifacts.raw batches control links priorities receipts"
+    topics = (
+        "artifacts.admitted artifacts.decided artifacts.raw batches collections control corroborations links priorities receipts "
+        "reputation reputation.log verdicts votes"
+    )
     assert http("GET", "/subjects") == (200, [f"icn.{topic}-value" for topic in topics.split()])
 
 
@@ -372,6 +375,7 @@ def test_confluent_s_own_client_reads_and_writes_our_events(http: Http) -> None:
         "generation": 0,
         "capabilities": [],
         "capacity": 3,
+        "weight": 0.0,
     }
     context = SerializationContext("icn.control", MessageField.VALUE)
     written = avro.AvroSerializer(client, text)(record, context)

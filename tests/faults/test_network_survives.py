@@ -68,7 +68,9 @@ def test_a_restarted_broker_is_waited_for(tmp_path: Path, seed: int, faults: int
             add_nodes(net, "n1")
             net.worker()
             net.worker()
-            wait_until(lambda: len(net.stage_processes()) == 6, 30, "three stages of each worker")
+            wait_until(
+                lambda: len(net.stage_processes()) == 2 * len(net.topology.agents), 30, "all stages of each worker"
+            )
             futures = []
             with node(net, "n1", resend_after_s=10) as n1:
                 for number in range(rounds):
@@ -139,7 +141,7 @@ def test_a_killed_sender_loses_nothing_and_doubles_nothing(
 def test_a_dead_supervisor_leaves_no_stage_running(net: Network) -> None:
     """kill -9: the lifeline breaks, and all go."""
     worker = net.worker()
-    wait_until(lambda: len(net.stage_processes()) == 3, 30, "three stages")
+    wait_until(lambda: len(net.stage_processes()) == len(net.topology.agents), 30, "all stages")
     children = psutil.Process(worker.pid).children()
     os.kill(worker.pid, signal.SIGKILL)
     worker.wait()

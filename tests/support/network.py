@@ -19,7 +19,7 @@ import yaml
 from streams.broker.admin import Admin
 from streams.broker.deployment_key import claim
 from streams.settings import Settings, read_settings
-from streams.topology import PACKAGE, Topology, parse
+from streams.topology import PACKAGE, Topology, load, parse
 
 ROOT = PACKAGE.parent
 
@@ -108,6 +108,21 @@ class Network:
                 worker.kill()
                 worker.wait(10)
         self.log.close()
+
+
+def raw_in(partitions: int) -> dict[str, Any]:
+    """Changes for a network whose node-keyed topics have so many partitions; docs/operating.md says what that costs."""
+    keyed_by_node = [
+        alias
+        for alias, topic in load(ROOT / "topology.yaml").topics.items()
+        if topic.key == "node_id" and topic.cleanup == "delete"
+    ]
+    return {f"topics__{alias}__partitions": partitions for alias in keyed_by_node if not alias.endswith(".dlq")} | {
+        "agents__s1_intake__reads": ["artifacts.raw", "control", "reputation.log"],
+        "agents__s1_intake__feedback": ["reputation.log"],
+        "agents__s1_intake__linger": {},
+        "protocol__intake__undecided_max": 0,
+    }
 
 
 @contextlib.contextmanager
