@@ -6,6 +6,7 @@ everything after it is recomputed.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -126,8 +127,8 @@ def _fresh_hour(topology: Topology, settings: Settings, partition: int, steps: S
 
 def _fresh_epoch(steps: Sequence[Step], first: int) -> int:
     """Behind the end of an epoch s3 has heard nothing yet of the next one, and each node's row is its newest revision's `state`."""
-    ends = (n for n, step in enumerate(steps[first:], first + 1) if step.event["counts"].get("epoch_ended"))
-    return next(ends, len(steps))
+    start = max(1, first)
+    return next((n for n in range(start, len(steps)) if steps[n - 1].event["counts"].get("epoch_ended")), len(steps))
 
 
 def _read_before(topology: Topology, settings: Settings, agent: Agent, partition: int, step: Step) -> list[Batch]:
@@ -239,7 +240,9 @@ def _seed_reputation(topology: Topology, settings: Settings, partition: int, sta
     decode = decoder("reputation")
     for message in fold(settings, topology.topic("reputation.log").name, partition):
         event = decode(message.value())
-        if event["input_offset"] < starts.get(event["input_topic"], 0):
+        if event["input_offset"] < starts.get(
+            event["input_topic"], math.inf
+        ):  # nothing of this topic comes later: all of it is before
             seeds[REPUTATIONS.name, event["node_id"].encode()] = event["state"]
     return seeds
 
