@@ -4,12 +4,13 @@ and counted. What it says of a node comes back to s1, which stamps it on the nod
 
 from __future__ import annotations
 
+import struct
 from functools import lru_cache
 from typing import Any
 
 from streams.agents.deadletters import dead_letter
 from streams.avro import slicer
-from streams.codec import Undecodable, decoder, encoder, header
+from streams.codec import HEADER_BYTES, Undecodable, decoder, encoder, header
 from streams.domain import reputation as rep
 from streams.domain.calibration import e_value
 from streams.domain.identity import MAC_HEADER, is_sealed, is_signed, node_token
@@ -145,7 +146,7 @@ class _Fold:
             self._end_epoch(event["slot_ms"], record)
         elif event["kind"] == "node_registered" and name and event["generation"] >= 1:
             self._register(name, event["principal"] or "", event["generation"], record)
-        elif event["kind"] == "judge_registered" and name and event["generation"] >= 1:
+        elif event["kind"] == "judge_registered" and name and event["generation"] >= 1 and 0 <= event["weight"] <= 1:
             known = self.judge(name)
             if known is None or event["generation"] >= known.generation:
                 new = rep.new_judge(event["principal"] or "", event["generation"], event["weight"])
@@ -194,9 +195,13 @@ class _Fold:
 
     def receipt(self, record: Record) -> None:
         value = record.value or b""
-        if value[:5] != self.decider.receipt_head:
-            return  # of a time before receipts were added up
-        node_id, stage_name, accepted, refused, claimed, _, _ = self.decider.slice_receipt(value)
+        if value[:HEADER_BYTES] != self.decider.receipt_head:
+            return  # of a time before receipts were added up, or not ours: icn replay says so
+        try:
+            node_id, stage_name, accepted, refused, claimed, _, _ = self.decider.slice_receipt(value)
+            node_id.decode()
+        except (ValueError, IndexError, struct.error):
+            return
         if stage_name != _INTAKE or not accepted + refused:
             return
         name = node_id.decode()
@@ -208,7 +213,11 @@ class _Fold:
         self.decided.count("receipt")
 
     def corroboration(self, record: Record) -> None:
-        event = self.decider.decode["corroboration"](record.value or b"")
+        try:
+            event = self.decider.decode["corroboration"](record.value or b"")
+        except Undecodable as error:  # the topic is ours, so this is somebody's mistake; icn replay says where it is
+            self.decided.count(f"ignored:{error.reason}")
+            return
         node, other = self.node(event["node_id"]), self.node(event["by_node_id"])
         if reason := self._no_corroboration(event, node, other, record.timestamp):
             self.decided.count(f"corroboration_ignored:{reason}")
@@ -356,7 +365,7 @@ class _Fold:
         return None if self.is_new(key, at_ms) else "repeated"
 
     def _is_ours(self, event: dict[str, Any]) -> bool:
-        return is_sealed(
+        return len(event["content_hash"]) == 32 and is_sealed(
             self.decider.seal_key,
             event["seal"],
             event["node_id"].encode(),

@@ -25,15 +25,18 @@ def show(wanted: str, as_json: bool) -> None:
     Example:
       icn artifact show 01a20a73-a527-7893-b6eb-7dbf6b42db83
     """
-    from streams.watch.records import life
+    from streams.watch.records import life, rating
 
     topology, settings = network()
     steps = life(topology, settings, wanted, say)
     for step in steps:
         step["event"].pop("artifact", None)  # the original bytes are the first step's event
+    rated = rating(topology, settings, steps)
     if as_json:
-        print_json({"wanted": wanted, "steps": steps})
+        print_json({"wanted": wanted, "rating": rated, "steps": steps})
     elif steps:
+        if rated:
+            click.echo(_rated(rated))
         table(
             ("time", "step", "artifact", "what", "at"),
             [(when(s["time_ms"]), s["step"], own, words, s["at"]) for s in steps for own, words in _rows(s)],
@@ -41,6 +44,19 @@ def show(wanted: str, as_json: bool) -> None:
     else:
         click.echo(f"nothing known of {wanted}; icn receipts --node NODE shows what was rejected")
     sys.exit(0 if steps else 1)
+
+
+def _rated(r: dict[str, Any]) -> str:
+    from streams.cli.show import counted
+    from streams.domain.reputation import CREDIBILITIES, GRADES_IN_WORDS
+
+    said = [
+        f"{counted(r['principals'], 'independent principal')} reported the same" if r["principals"] else "",
+        f"repeated by {counted(r['repeated_by'], 'other node')}" if r["repeated_by"] else "",
+        f"{r['confirmed']} confirmed, {r['refuted']} refuted" if r["confirmed"] + r["refuted"] else "",
+    ]
+    why = "; ".join(part for part in said if part) or "nobody else has said anything of it"
+    return f"rated {r['grade']}{r['credibility']}: {r['node_id']} {GRADES_IN_WORDS[r['grade']]}; {CREDIBILITIES[r['credibility']]} ({why})"
 
 
 def _rows(step: dict[str, Any]) -> list[tuple[str, str]]:

@@ -105,23 +105,15 @@ def show(node_id: str, last: int, as_json: bool) -> None:
     sys.exit(0 if revisions else 1)
 
 
-GRADES = {
-    "A": "completely reliable",
-    "B": "usually reliable",
-    "C": "fairly reliable",
-    "D": "not usually reliable",
-    "E": "unreliable",
-    "F": "can't be judged yet",
-}
-
-
 def _told(r: dict[str, Any], rules: dict[str, Any], simulated: bool) -> list[str]:
     """The newest revision in words."""
+    from streams.domain.reputation import GRADES_IN_WORDS
+
     limit = 1 / rules["inflation"]["level"]
     lines = ["SIMULATED deployment: nothing here is a real node's reputation."] if simulated else []
     lines.append(
-        f"{r['node_id']} (principal {r['principal']}): score {r['score']:.3f} ± {r['uncertainty']:.3f}, grade {r['grade']}, "
-        f"{GRADES[r['grade']]}; its priorities are multiplied by {r['effective']:.3f}"
+        f"{r['node_id']} (principal {r['principal']}): score {r['score']:.3f} ± {r['uncertainty']:.3f}, grade {r['grade']}: "
+        f"{GRADES_IN_WORDS[r['grade']]}; its priorities are multiplied by {r['effective']:.3f}"
     )
     if r["success_rate"] is None:
         lines.append("outcomes: none yet, so undecided")

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from confluent_kafka import Consumer
 
+from streams.broker.registrations import registered
 from streams.broker.topics import ends, fold
 from streams.codec import Undecodable, decoder
+from streams.domain.reputation import credibility
 from streams.sdk.artifacts import uuid7_ms
 from streams.settings import Settings
 from streams.topology import Topology
+from streams.watch.reputation import reputations
 
 # how far before the id's time to start
 WIDEN_MS = {600_000: "ten minutes before the id's time", 86_400_000: "a day before it", None: "the beginning"}
@@ -58,6 +61,32 @@ def life(topology: Topology, settings: Settings, wanted: str, progress: Callable
         if any(step["step"] != "sent" for step in steps) or start is None:
             return steps
     return []
+
+
+def rating(topology: Topology, settings: Settings, steps: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """How the artifact of a life is rated on the two axes of the Admiralty: its node's reliability, its own credibility. None: not
+    decided. {node_id, grade, credibility, principals, repeated_by, confirmed, refuted}"""
+    decided = [step["event"] for step in steps if step["step"] == "decided"]
+    if not decided:
+        return None
+    first = decided[0]["facts"]
+    principal_of = {name: node["principal"] for name, node in registered(topology, settings).items()}
+    own = principal_of.get(first["node_id"])
+    corroborated = [step["event"] for step in steps if step["step"] == "corroborated"]
+    principals = {principal_of.get(event["by_node_id"]) for event in corroborated} - {own, None}
+    repeated = {event["facts"]["node_id"] for event in decided} - {first["node_id"]}
+    votes = Counter(s["event"]["outcome"] for s in steps if s["step"] == "voted" and s["event"]["ignored"] is None)
+    revision = reputations(topology, settings).get(first["node_id"])
+    confirmed, refuted = votes["confirmed"], votes["refuted"]
+    return {
+        "node_id": first["node_id"],
+        "grade": revision["grade"] if revision else "F",
+        "credibility": credibility(len(principals), len(repeated), confirmed, refuted),
+        "principals": len(principals),
+        "repeated_by": len(repeated),
+        "confirmed": confirmed,
+        "refuted": refuted,
+    }
 
 
 def _steps(

@@ -426,3 +426,27 @@ def test_cutting_the_batches_otherwise_decides_the_same() -> None:
     assert len(merged) < len(fleet.batches) / 5
     assert [m["value"] for d in fleet.decided for m in d.outputs.get("reputation.log", [])] == said
     assert fleet.rows.data == rows.data
+
+
+@pytest.mark.parametrize("source", ["control", "receipts", "corroborations", "verdicts", "collections"])
+@pytest.mark.parametrize(
+    "value", [None, b"", b"\x00", b"\x00\x00\x00\x00\x0b\xff\xff", b"\x00\x00\x00\x00\x0d" + bytes(9), b"garbage"]
+)
+def test_garbage_on_any_source_stops_nothing(source: str, value: bytes | None) -> None:
+    """The next record counts."""
+    fleet = Fleet()
+    fleet.nodes("node-1")
+    fleet.give(source, (b"node-1", value, None))
+    fleet.give(source, (None, value, [("icn_mac", b"0" * 16)]))
+    fleet.collection("node-1", 1)
+
+    assert fleet.counts["collection"] == 1
+
+
+def test_a_weight_out_of_range_registers_nobody() -> None:
+    """NaN, less than nothing, more than one."""
+    fleet = Fleet()
+    for number, weight in enumerate((float("nan"), -0.1, 1.1)):
+        fleet.judges(f"judge-{number}", weight=weight)
+
+    assert "judge_registered" not in fleet.counts

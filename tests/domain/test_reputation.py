@@ -99,3 +99,23 @@ def test_a_seal_fits_its_facts_and_no_others(changed: int) -> None:
     assert is_sealed(b"key", seal(b"key", *FACTS), *FACTS)
     assert not is_sealed(b"key", seal(b"key", *FACTS), *facts)
     assert not is_sealed(b"key", seal(b"key", *FACTS), *FACTS[:-1], 1 << 70)
+
+
+@pytest.mark.parametrize(
+    ("principals", "others", "confirmed", "refuted", "expected"),
+    [
+        (0, 0, 0, 0, 6),
+        (0, 1, 0, 0, 3),
+        (1, 0, 0, 0, 2),
+        (2, 0, 0, 0, 1),
+        (0, 0, 1, 0, 2),
+        (1, 0, 1, 0, 1),
+        (2, 0, 1, 1, 4),
+        (2, 3, 0, 1, 5),
+    ],
+)
+def test_credibility_is_what_others_say(
+    principals: int, others: int, confirmed: int, refuted: int, expected: int
+) -> None:
+    """From 1, confirmed by others, to 6, can't be judged; repeating is not corroborating, a verdict of false outweighs both."""
+    assert rep.credibility(principals, others, confirmed, refuted) == expected
