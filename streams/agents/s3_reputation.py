@@ -12,7 +12,7 @@ from streams.agents.deadletters import dead_letter
 from streams.avro import slicer
 from streams.codec import HEADER_BYTES, Undecodable, decoder, encoder, header
 from streams.domain import reputation as rep
-from streams.domain.calibration import e_value
+from streams.domain.calibration import Bets, e_value
 from streams.domain.identity import MAC_HEADER, is_sealed, is_signed, node_token
 from streams.domain.priority import published
 from streams.domain.reputation import Judge, Reputation, Rules
@@ -288,8 +288,7 @@ class _Fold:
             return
         self.decided.count("inflation_detected")
         demoted = rep.demote(self.rules, seen)
-        found = e_value(self.rules.test, seen.bets)
-        self._publish(name, node, demoted, seen.epoch, "inflation_detected", record.timestamp, record, found)
+        self._publish(name, node, demoted, seen.epoch, "inflation_detected", record.timestamp, record, seen.bets)
 
     # -- verdicts ---------------------------------------------------------
 
@@ -389,8 +388,10 @@ class _Fold:
         cause: str,
         at_ms: int,
         record: Record,
-        e: float | None = None,
+        bets: Bets | None = None,
     ) -> None:
+        """bets: those that led to a demotion; the node's own have started afresh."""
+        bets = bets or after.bets
         rules = self.rules
         after = after._replace(revision=after.revision + 1)
         self.put(name, after)
@@ -407,8 +408,8 @@ class _Fold:
             "success_rate": published(after.successes / evidence) if evidence else None,
             "grade": rep.grade(after),
             "quota": rep.quota(rules, after, self.decider.node_limit),
-            "e_value": published(e_value(rules.test, after.bets) if e is None else e),
-            "epochs": after.bets.epochs,
+            "e_value": published(e_value(rules.test, bets)),
+            "epochs": bets.epochs,
             "outcomes": after.outcomes,
             "probation_left": after.probation_left,
             "demoted": after.demoted,

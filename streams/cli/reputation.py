@@ -42,7 +42,9 @@ def list_(as_json: bool) -> None:
                 f"{r['score']:.2f}",
                 f"{r['uncertainty']:.2f}",
                 f"{r['effective']:.2f}",
-                "undecided" if r["success_rate"] is None else f"{r['success_rate']:.0%}",
+                ("later" if r["outcomes"] else "undecided")
+                if r["success_rate"] is None
+                else f"{r['success_rate']:.0%}",
                 r["outcomes"],
                 f"{r['e_value']:.2f}",
                 r["quota"] or "no limit",
@@ -115,8 +117,10 @@ def _told(r: dict[str, Any], rules: dict[str, Any], simulated: bool) -> list[str
         f"{r['node_id']} (principal {r['principal']}): score {r['score']:.3f} ± {r['uncertainty']:.3f}, grade {r['grade']}: "
         f"{GRADES_IN_WORDS[r['grade']]}; its priorities are multiplied by {r['effective']:.3f}"
     )
-    if r["success_rate"] is None:
+    if not r["outcomes"]:
         lines.append("outcomes: none yet, so undecided")
+    elif r["success_rate"] is None:
+        lines.append(f"outcomes: {r['outcomes']}, of an hour that is not over; its success rate is told then")
     else:
         lines.append(
             f"outcomes: {r['outcomes']}, {r['success_rate']:.0%} of their weight speaks for it (newer ones weigh more)"
@@ -130,7 +134,7 @@ def _told(r: dict[str, Any], rules: dict[str, Any], simulated: bool) -> list[str
         + (", as they were: it is at the floor" if r["demoted"] else "")
     )
     lines.append(f"quota: {r['quota'] or 'no limit'}{' artifacts an hour' if r['quota'] else ''}")
-    lines += [f"doubt: {note}" for note in _notes(r) if not note.startswith("probation")]
+    lines += [f"doubt: {note}" for note in _notes(r) if not note.startswith(("probation", "inflated"))]
     if r["ignored"]:
         lines.append(
             "votes ignored: " + ", ".join(f"{number} {reason}" for reason, number in sorted(r["ignored"].items()))
@@ -157,7 +161,12 @@ def _notes(r: dict[str, Any]) -> list[str]:
 
 def _evidence(r: dict[str, Any]) -> list[str]:
     return [
-        f"{e['kind']} +{e['successes']:g} −{e['failures']:g} ({e['topic']} {e['first_offset']}…{e['last_offset']})"
+        (
+            f"{e['kind']} +{e['successes']:g} −{e['failures']:g}"
+            if e["successes"] or e["failures"]
+            else f"{e['records']} of {e['kind']}, told at the hour's end"
+        )
+        + f" ({e['topic']} {e['first_offset']}…{e['last_offset']})"
         for e in r["evidence"]
     ]
 
