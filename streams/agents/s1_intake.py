@@ -123,7 +123,8 @@ class _Decider:
             if event["stage"] == DECIDES:
                 done += sum(event["counts"].get(outcome, 0) for outcome in DECIDED_AS)
         if done:
-            decided.rows = {DEPTH: {HERE: (look_up(rows, DEPTH, [HERE])[HERE] or 0) - done}}
+            # below nothing: artifacts of a time before the limit was set
+            decided.rows = {DEPTH: {HERE: max(0, (look_up(rows, DEPTH, [HERE])[HERE] or 0) - done)}}
             decided.count("decided", done)
         return decided
 

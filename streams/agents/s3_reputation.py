@@ -80,6 +80,8 @@ class _Fold:
         self.changed_judges: set[str] = set()
         self.newly_counted: set[bytes] = set()
         self.fleet_is_here = False
+        self.room: rep.Room | None = None  # for newcomers, and each principal's worst score: of the fleet as it is now
+        self.worst: dict[str, float] = {}
 
     # -- rows -------------------------------------------------------------
 
@@ -161,11 +163,13 @@ class _Fold:
         if known is not None:
             if generation >= known.generation:
                 self.put(name, known._replace(principal=principal, generation=generation))
+                self.room = None
             return
-        fleet = self.fleet()
-        score = rep.first_score(self.rules, [node.score for node in fleet.values() if node.principal == principal])
-        share = rep.share_left(self.rules, fleet, score)
-        node = rep.newcomer(self.rules, principal, generation, score, share)
+        if self.room is None:  # counted once for many that register at a time
+            self.room, self.worst = rep.room(self.rules, self.fleet()), rep.worst_of(self.fleet())
+        score = min(self.rules.initial, self.worst.get(principal, self.rules.initial))
+        node = rep.newcomer(self.rules, principal, generation, score, rep.share_left(self.room, score))
+        self.room, self.worst[principal] = rep.join(self.rules, self.room, node), score
         self._publish(name, node, node, rep.Epoch(), "registered", record.timestamp, record)
 
     def _end_epoch(self, slot_ms: int, record: Record) -> None:
@@ -175,6 +179,7 @@ class _Fold:
             return
         self.count_once(EPOCH, slot_ms)
         self.decided.count("epoch_ended")
+        self.room = None
         before = self.fleet()
         for name, (node, epoch) in rep.end_epoch(self.rules, before, slot_ms).items():
             if epoch != rep.Epoch() or self._face(node) != self._face(before[name]):

@@ -78,7 +78,7 @@ class Icn:
     def join(self, names: Iterable[str]) -> None:
         """One after the other, as control says."""
         for name in names:
-            share = rep.share_left(self.rules, self.fleet, self.rules.initial)
+            share = rep.share_left(rep.room(self.rules, self.fleet), self.rules.initial)
             self.fleet[name] = rep.newcomer(self.rules, name, 1, self.rules.initial, share)
 
     def learn(self, number: int, hour: Hour) -> None:

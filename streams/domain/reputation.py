@@ -158,9 +158,12 @@ def receive(node: Reputation, offset: int, accepted: int, refused: int, claimed:
     )
 
 
-def first_score(rules: Rules, of_principal: list[float]) -> float:
-    """A new id doesn't shed an old one: it starts no higher than the worst node its principal has."""
-    return min([rules.initial, *of_principal])
+def worst_of(fleet: Mapping[str, Reputation]) -> dict[str, float]:
+    """principal -> score of its worst node. A new id doesn't shed an old one: it starts no higher."""
+    worst: dict[str, float] = {}
+    for node in fleet.values():
+        worst[node.principal] = min(node.score, worst.get(node.principal, node.score))
+    return worst
 
 
 # -- what others see ------------------------------------------------------
@@ -369,44 +372,56 @@ def _outliers(rules: Rules, fleet: Mapping[str, Reputation]) -> set[str]:
     return found
 
 
+SHARE_MIN = 0.01
+
+
+class Room(NamedTuple):
+    """For the nodes on probation: weight is effective score × artifacts [millionths: integers add up alike in any order]."""
+
+    allowed: int | None  # together; None: nobody is established yet, so nobody is a burden
+    usual: float  # artifacts of an established node
+    taken: int
+
+
+def room(rules: Rules, fleet: Mapping[str, Reputation]) -> Room:
+    """How much of `newcomers_share` of the fleet's weight is taken."""
+    established = [node for node in fleet.values() if not node.probation_left]
+    weight = sum(_weight(rules, node, 0.0) for node in established)
+    if weight <= 0:
+        return Room(None, 0.0, 0)
+    usual = math.fsum(node.claims for node in established) / len(established)
+    taken = sum(_weight(rules, node, usual) for node in fleet.values() if node.probation_left)
+    return Room(int(weight * rules.newcomers_share / (1 - rules.newcomers_share)), usual, taken)
+
+
 def newcomers_share(rules: Rules, fleet: Mapping[str, Reputation]) -> float:
-    """The factor that keeps all nodes on probation together at `newcomers_share` of the fleet's weight (effective score × artifacts); 1
-    where they are within it anyway, and where nobody is established yet."""
-    allowed, usual = _room_for_newcomers(rules, fleet)
-    new = math.fsum(_weight(rules, node._replace(share=1.0), usual) for node in fleet.values() if node.probation_left)
-    return 1.0 if new <= allowed else published(allowed / new)
+    """The factor that keeps all nodes on probation together at `newcomers_share` of the fleet's weight; 1 where they are within it anyway,
+    and where nobody is established yet."""
+    allowed, _, taken = room(rules, {name: node._replace(share=1.0) for name, node in fleet.items()})
+    return 1.0 if allowed is None or taken <= allowed else published(max(1e-6, allowed / taken))
 
 
-def share_left(rules: Rules, fleet: Mapping[str, Reputation], score: float) -> float:
+def share_left(here: Room, score: float) -> float:
     """The factor of one more newcomer until the epoch ends: what the others have left over [0.01..1]."""
-    allowed, usual = _room_for_newcomers(rules, fleet)
-    taken = math.fsum(_weight(rules, node, usual) for node in fleet.values() if node.probation_left)
-    if math.isinf(allowed) or not usual:
+    wanted = 1e6 * score * here.usual
+    if here.allowed is None or not wanted:
         return 1.0
-    return published(min(1.0, max(SHARE_MIN, (allowed - taken) / (score * usual))))
+    return published(min(1.0, max(SHARE_MIN, (here.allowed - here.taken) / wanted)))
+
+
+def join(rules: Rules, here: Room, node: Reputation) -> Room:
+    """The room behind one more newcomer."""
+    return here._replace(taken=here.taken + _weight(rules, node, here.usual))
+
+
+def _weight(rules: Rules, node: Reputation, usual: float) -> int:
+    """Of one node. One that has sent little so far may send what is usual: the cap is for the hour to come."""
+    return round(1e6 * effective(rules, node) * max(node.claims, usual))
 
 
 def is_newcomer(node: Reputation) -> bool:
     """Not established yet, and never demoted: nobody can say."""
     return node.probation_left > 0 and not node.demoted
-
-
-SHARE_MIN = 0.01
-
-
-def _room_for_newcomers(rules: Rules, fleet: Mapping[str, Reputation]) -> tuple[float, float]:
-    """(weight that newcomers may have together, artifacts that are usual of an established node)"""
-    established = [node for node in fleet.values() if not node.probation_left]
-    weight = math.fsum(effective(rules, node) * node.claims for node in established)
-    if weight <= 0:
-        return math.inf, 0.0
-    usual = math.fsum(node.claims for node in established) / len(established)
-    return weight * rules.newcomers_share / (1 - rules.newcomers_share), usual
-
-
-def _weight(rules: Rules, node: Reputation, usual: float) -> float:
-    """Of one newcomer. One that has sent little so far may send what is usual: the cap is for the hour to come."""
-    return effective(rules, node) * max(node.claims, usual)
 
 
 # -- votes ----------------------------------------------------------------

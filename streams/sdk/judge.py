@@ -14,10 +14,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from confluent_kafka import Producer
+from confluent_kafka import Consumer, Producer
 
 from streams.broker.registrations import JUDGE, kept_token
-from streams.broker.topics import fold
+from streams.broker.topics import ends, fold
 from streams.codec import Undecodable, decoder, encoder
 from streams.domain.identity import MAC_HEADER, sign
 from streams.errors import BrokerError, IcnError
@@ -138,13 +138,17 @@ class Judge:
         Raises BrokerError where it can't be written, IcnError where nobody reads it in time (it will count when somebody does), or the
         token is not in force.
         """
-        verdict = self._verdict(decided, outcome, reason)
-        partition, offset = self._send(verdict)
+        votes = self.topology.topic("votes").name
+        start = self._end_of(votes)
+        partition, offset = self._send(self._verdict(decided, outcome, reason))
         deadline = time.monotonic() + timeout_s
         at = f"{self.topology.topic('verdicts').name}/{partition}/{offset}"
         while time.monotonic() < deadline:
-            for message in fold(self.settings, self.topology.topic("votes").name, last=1000):
-                vote = self._decode(message.value())
+            for message in fold(self.settings, votes, start=start):
+                try:
+                    vote = self._decode(message.value() or b"")
+                except Undecodable:
+                    continue
                 if (vote["input_partition"], vote["input_offset"]) == (partition, offset):
                     return Vote(
                         **{name: vote[name] for name in Vote.__dataclass_fields__ if name != "at"},
@@ -155,6 +159,13 @@ class Judge:
             f"the verdict is written ({at}), but nobody has counted it within {timeout_s:.0f} s",
             "is s3 running (icn status)? is this judge registered and its token in force (icn judge list, icn dlq list)?",
         )
+
+    def _end_of(self, topic: str) -> dict[int, int]:
+        consumer = Consumer(self.settings.librdkafka_reader())
+        try:
+            return {partition: end for partition, (_, end) in ends(consumer, topic).items()}
+        finally:
+            consumer.close()
 
     def _verdict(self, decided: Decided, outcome: str, reason: str | None) -> dict[str, Any]:
         facts = decided.event["facts"]

@@ -450,3 +450,27 @@ def test_a_weight_out_of_range_registers_nobody() -> None:
         fleet.judges(f"judge-{number}", weight=weight)
 
     assert "judge_registered" not in fleet.counts
+
+
+def test_many_that_register_at_once_are_what_they_are_one_by_one() -> None:
+    """Beside an established fleet, two of them of a demoted node's principal: in one batch, and each in its own."""
+    fleets = []
+    for at_once in (True, False):
+        fleet = Fleet()
+        fleet.established("old-1", "old-2")
+        for name in ("old-1", "old-2"):
+            fleet.receipt(name, accepted=100)
+        fleet.hours(1)
+        fleet.nodes("liar", principal="mallory")
+        fleet.judges("carol")
+        for number in range(4):
+            fleet.verdict("carol", "liar", number, "refuted", claimed=0.95)
+        names = [(f"new-{n}", "mallory" if n in (3, 7) else f"p-{n}") for n in range(40)]
+        records = [fleet.registration("node_registered", name, principal=principal) for name, principal in names]
+        for batch in [records] if at_once else [[record] for record in records]:
+            fleet.give("control", *batch)
+        fleets.append(fleet)
+
+    assert fleets[0].rows.data == fleets[1].rows.data
+    assert [fleets[0].last(f"new-{n}")["score"] for n in (2, 3, 7)] == [0.5, 0.1, 0.1]
+    assert fleets[0].last("new-0")["share"] > fleets[0].last("new-39")["share"] == 0.01

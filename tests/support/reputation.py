@@ -52,9 +52,12 @@ class Fleet:
         for outcome, number in decided.counts.items():
             self.counts[outcome] = self.counts.get(outcome, 0) + number
 
-    def control(self, kind: str, name: str, **fields: Any) -> None:
+    def registration(self, kind: str, name: str, **fields: Any) -> tuple[bytes, bytes, Any]:
         event = {**REGISTRATION, "kind": kind, "node_id": name, "principal": f"p-{name}", "generation": 1, **fields}
-        self.give("control", (name.encode(), encoder("control")(event), None))
+        return name.encode(), encoder("control")(event), None
+
+    def control(self, kind: str, name: str, **fields: Any) -> None:
+        self.give("control", self.registration(kind, name, **fields))
 
     def nodes(self, *names: str, **fields: Any) -> None:
         for name in names:
