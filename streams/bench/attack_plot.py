@@ -16,7 +16,9 @@ def draw(rows: Sequence[Row], path: Path) -> None:
     try:
         import matplotlib
     except ImportError as error:
-        raise IcnError("drawing needs matplotlib", "pip install 'icn-streams[plots]'") from error
+        raise IcnError(
+            "drawing needs matplotlib", "scripts/setup dev in a checkout, or pip install 'icn-streams[plots]'"
+        ) from error
     matplotlib.use("Agg")
     from matplotlib import pyplot
     from matplotlib.ticker import PercentFormatter

@@ -76,11 +76,11 @@ def kept_token(settings: Settings, name: str, given: str | None, role: Role = NO
     path = token_path(settings, name, role)
     try:
         return bytes.fromhex(json.loads(path.read_text())["token"])
-    except FileNotFoundError as error:
+    except FileNotFoundError:
         raise IcnError(
             f'no token for {role.name} "{name}": {path} is missing',
             f"icn {role.name} register {name} --principal NAME, or give its token",
-        ) from error
+        ) from None
     except (ValueError, KeyError) as error:
         raise IcnError(
             f"{path} is damaged: {error}", f"icn {role.name} register {name} --rotate --principal NAME"

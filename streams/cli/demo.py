@@ -177,7 +177,7 @@ def _boast(topology, settings, reports) -> None:  # type: ignore[no-untyped-def]
         f"{ANALYST} refutes {refuted} of them: E = {now['e_value']:.1f} against {limit:.1f}, {now['cause']}; its score is "
         f"{now['score']:.1f} (grade {now['grade']}), and all it ever reported sinks: {_ranks(topology, settings)}"
     )
-    click.echo(f"Why: icn reputation show {BOASTER}")
+    click.echo(f"Why: icn reputation show {BOASTER} (icn demo --keep keeps the data for that)")
 
 
 def _ranks(topology, settings) -> str:  # type: ignore[no-untyped-def]

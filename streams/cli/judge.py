@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import click
 
 from streams.cli.show import json_option, network, print_json, say, table, when
@@ -37,6 +39,8 @@ def register(name: str, principal: str, weight: float, rotate: bool, as_json: bo
     for what, text in (("judge", name), ("principal", principal)):
         if not text.strip() or not text.isprintable():
             raise IcnError(f"{what} {text!r}: at least one character, none of them a control character")
+    if math.isnan(weight):  # no range keeps it out
+        raise IcnError("weight nan: a number from 0 to 1", "what one verdict of this judge weighs beside others'")
     topology, settings = network()
     if rotate and name not in registered(topology, settings, JUDGE):
         raise IcnError(f'judge "{name}" is not registered, so it has no token to rotate', "leave out --rotate")

@@ -75,6 +75,8 @@ def produce(
                 if len(submissions) % 5000 == 0 and submissions:
                     say(f"  {len(submissions)} sent, {sum(s.done() for _, s in submissions)} decided")
         node.flush(None if wait else timeout_s)
+        node.close(0)
+        unheard = node.status == "unheard"
     artifacts = [_told(where, submission) for where, submission in submissions]
     decisions = [decision for _, s in submissions if (decision := _decision(s))]
     left = len(submissions) - len(decisions)
@@ -92,6 +94,7 @@ def produce(
         ],
         "invalid": invalid,
         "undecided": left,
+        "unheard": unheard,
         "retry_after": None if retry is None else round(retry / 1000),
         "quota_left": None if last is None else last.quota_left,
         "suggestions": sorted({s for d in decisions for s in d.suggestions}),
@@ -119,10 +122,21 @@ def produce(
             click.echo(f"  … and {len(invalid) - INVALID_SHOWN} more not sent (-v)")
         for suggestion in summary["suggestions"]:
             click.echo(f"  suggestion: {suggestion}")
+        if left:
+            click.echo(f"  {_why_undecided(unheard, node_id)}")
         if retry is not None:
             click.echo(f"  retry_after: {human_ms(retry)} (or --wait)")
     refused = any(not d.accepted for d in decisions)
     sys.exit(1 if refused or invalid or left else 0)
+
+
+def _why_undecided(unheard: bool, node_id: str) -> str:
+    if unheard:
+        return (
+            f"no receipt though it was sent again: is the token of {node_id} in force (icn node list, icn dlq list)? "
+            "is s1 running (icn status)?"
+        )
+    return "not decided in time; the next icn produce or Node of this id goes on with it. Are the stages running (icn status)?"
 
 
 def _decision(submission: Submission) -> Decision | None:

@@ -62,7 +62,7 @@ def replay(verify: bool, stages: tuple[str, ...], from_ms: int | None, to_ms: in
     found = [finding for result in results for finding in result.findings]
     wrong = [finding for finding in found if finding.judged]
     compared = sum(result.compared for result in results)
-    code = 1 if wrong or sums.residual else 2 if found or not compared else 0
+    code = 1 if wrong or sums.residual else 2 if found or not compared or not sums.submitted else 0
     if as_json:
         print_json(
             {

@@ -71,20 +71,24 @@ def show(node_id: str, last: int, as_json: bool) -> None:
     Example:
       icn reputation show node-7
     """
-    from streams.watch.reputation import story
+    from streams.watch.reputation import pending, story
 
     topology, settings = network()
     revisions = story(topology, settings, node_id)
+    waiting = pending(topology, settings, node_id, revisions[-1]["published_ms"]) if revisions else {}
     for revision in revisions:
         revision.pop("state")
     if as_json:
-        print_json({"node_id": node_id, "revisions": revisions})
+        print_json({"node_id": node_id, "votes_since": waiting, "revisions": revisions})
     elif not revisions:
         click.echo(f"nothing known of {node_id}; icn node list shows who is registered")
     else:
         rules = topology.protocol["reputation"]
         for line in _told(revisions[-1], rules, topology.simulated):
             click.echo(line)
+        if waiting:
+            said = ", ".join(f"{number} {word}" for word, number in sorted(waiting.items()))
+            click.echo(f"votes since: {said}; in the score when the hour ends")
         click.echo()
         table(
             ("revision", "at", "cause", "step", "score", "effective", "E", "evidence", "coordinates"),

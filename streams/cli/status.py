@@ -76,7 +76,7 @@ def status(as_json: bool) -> None:
             click.echo("SIMULATED deployment: none of this enters a reliability figure")
         click.echo(
             f"{topology.deployment} at {settings.brokers}: {counted(about['nodes'], 'node')}; "
-            + ", ".join(f"{n} {k.replace('_', '-')}" for k, n in totals.items())
+            + (", ".join(f"{n} {k.replace('_', '-')}" for k, n in totals.items()) or "no artifact yet")
         )
         table(
             ("stage", "records", "per s (5 min)", "lag", "group", "rule version"),

@@ -36,5 +36,8 @@ def verdict(artifact_id: str, outcome: str, name: str, node_id: str | None, reas
         click.echo(f"{artifact_id} {outcome}: counts nothing ({vote.ignored}): {vote.detail}")
     else:
         tested = "tested against its claim" if vote.tested else "its claim was tested before, by another verdict"
-        click.echo(f"{artifact_id} {outcome}: weighs {vote.weight:g} for {vote.node_id}, {tested}; at {vote.at}")
+        when = "in the score when the hour ends, at once if it proves inflation"
+        click.echo(
+            f"{artifact_id} {outcome}: weighs {vote.weight:g} for {vote.node_id}, {tested}; {when}; at {vote.at}"
+        )
     sys.exit(1 if vote.ignored else 0)

@@ -126,7 +126,7 @@ class Judge:
         if not found:
             raise IcnError(
                 f"no decision on artifact {artifact_id}{f' of {node_id}' if node_id else ''}",
-                "icn artifact show says where it is; what is not decided yet can be judged in a moment",
+                "is the id right (icn top, icn receipts)? what was sent just now is decided in a moment",
             )
         if len(found) > 1:
             raise IcnError(f"artifacts of {', '.join(sorted(found))} have the id {artifact_id}", "say which: --node")

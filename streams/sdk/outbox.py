@@ -29,11 +29,11 @@ class Outbox:
             self._lock = (folder / f"{node_id}.lock").open("w")
             try:
                 fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
+            except OSError:
                 raise OutboxError(
                     f'another process is node "{node_id}" here ({self.path})',
                     "one process per node and machine; give the other one its own node id",
-                ) from error
+                ) from None
             self._db = sqlite3.connect(self.path, check_same_thread=False, isolation_level=None)
             self._db.executescript(
                 "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"

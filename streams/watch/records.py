@@ -75,7 +75,10 @@ def rating(topology: Topology, settings: Settings, steps: list[dict[str, Any]]) 
     corroborated = [step["event"] for step in steps if step["step"] == "corroborated"]
     principals = {principal_of.get(event["by_node_id"]) for event in corroborated} - {own, None}
     repeated = {event["facts"]["node_id"] for event in decided} - {first["node_id"]}
-    votes = Counter(s["event"]["outcome"] for s in steps if s["step"] == "voted" and s["event"]["ignored"] is None)
+    first_votes: dict[str, str] = {}  # a judge may have judged several sightings: it is one voice all the same
+    for vote in (step["event"] for step in steps if step["step"] == "voted" and step["event"]["ignored"] is None):
+        first_votes.setdefault(vote["judge"], vote["outcome"])
+    votes = Counter(first_votes.values())
     revision = reputations(topology, settings).get(first["node_id"])
     confirmed, refuted = votes["confirmed"], votes["refuted"]
     return {

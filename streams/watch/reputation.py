@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from streams.broker.topics import fold
@@ -25,6 +26,19 @@ def story(topology: Topology, settings: Settings, node_id: str) -> list[dict[str
     return sorted(found, key=lambda event: event["revision"])
 
 
+def pending(topology: Topology, settings: Settings, node_id: str, since_ms: int) -> dict[str, int]:
+    """What judges have said of a node since that broker time, and no revision has told yet: outcome, or why ignored -> how many."""
+    decode, found = decoder("vote"), Counter[str]()
+    for message in fold(settings, topology.topic("votes").name, since_ms=since_ms):
+        try:
+            vote = decode(message.value() or b"")
+        except Undecodable:
+            continue
+        if vote["node_id"] == node_id and message.timestamp()[1] > since_ms:
+            found[vote["ignored"] or vote["outcome"]] += 1
+    return dict(found)
+
+
 def _revisions(topology: Topology, settings: Settings, alias: str) -> list[dict[str, Any]]:
     decode, found = decoder("reputation"), []
     for message in fold(settings, topology.topic(alias).name):
@@ -32,5 +46,6 @@ def _revisions(topology: Topology, settings: Settings, alias: str) -> list[dict[
             event = decode(message.value() or b"")
         except Undecodable:  # not ours; icn replay says where it is
             continue
-        found.append(event | {"at": f"{message.topic()}/{message.partition()}/{message.offset()}"})
+        at = f"{message.topic()}/{message.partition()}/{message.offset()}"
+        found.append(event | {"at": at, "published_ms": message.timestamp()[1]})
     return found
