@@ -108,6 +108,7 @@ def _varint(name: str) -> list[str]:
         "        shift = 7",
         "        while byte > 127:",
         f"            byte = value[pos]; pos += 1; {name} |= (byte & 127) << shift; shift += 7",
+        "        if shift > 70: raise ValueError('an integer of more than 64 bits')",
         f"    {name} = ({name} >> 1) ^ -({name} & 1)",
     ]
 

@@ -41,8 +41,9 @@ class Topic:
             "max.message.bytes": str(DLQ_MESSAGE_MAX_BYTES if self.alias.endswith(".dlq") else MESSAGE_MAX_BYTES),
             "message.timestamp.type": "CreateTime" if self.clock and simulated else "LogAppendTime",
         }
-        if self.alias == "artifacts.raw":
-            # max.message.bytes is about what comes in, and a megabyte may unpack to a thousand: the broker unpacks it, and looks again
+        if self.clock:
+            # outsiders write here; max.message.bytes is about what comes in, and a megabyte may unpack to a thousand: the broker unpacks
+            # it, and looks again
             config["compression.type"] = "uncompressed"
         if self.cleanup == "delete":
             # where the producer says the time, it may be any: the broker would take a record of the past for an old one

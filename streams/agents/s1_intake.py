@@ -13,7 +13,7 @@ from streams.agents.deadletters import dead_letter
 from streams.agents.receipts import Receipts, outcome
 from streams.codec import Undecodable, decoder, encoder
 from streams.domain.artifact import ID_MAX
-from streams.domain.identity import seal
+from streams.domain.identity import is_registrable, seal
 from streams.domain.priority import Weights, claim
 from streams.domain.quota import EMPTY, OVER_A_LIMIT, Used, in_hour, may_enter, retry_after_ms, share_of
 from streams.runtime.stage import Batch, Context, Decided, Record, Rows, Stage, look_up
@@ -29,6 +29,7 @@ from streams.units import duration_ms
 
 DECIDES = "s2_dedup"  # what takes artifacts off the count of undecided ones
 DECIDED_AS = ("unique", "upgraded", "duplicate", "dead_lettered")
+BATCH_MAX = 1 << 32  # records: what claims more is no batch
 
 
 def stage(context: Context) -> Stage:
@@ -72,7 +73,8 @@ class _Decider:
                 decided.count(f"ignored:{error.reason}")
                 continue
             decided.count(event["kind"])
-            if event["kind"] != "node_registered" or not event["node_id"] or event["generation"] < 1:
+            about = (event["node_id"], event["principal"], event["generation"], event["capabilities"])
+            if event["kind"] != "node_registered" or not is_registrable(*about):
                 continue
             key = event["node_id"].encode()
             now = nodes.get(key) or look_up(rows, NODES, [key])[key]
@@ -103,9 +105,12 @@ class _Decider:
         for event in events:
             key = event["node_id"].encode()
             known = standings[key]
-            if known is None or event["revision"] > known.revision:
+            sane = 0 < event["effective"] <= 1 and 0 <= event["quota"] < 1 << 31 and 0 < event["revision"] < 1 << 62
+            if sane and (known is None or event["revision"] == known.revision + 1):  # s3 leaves no hole
                 standings[key] = changed[key] = Standing(event["revision"], event["effective"], event["quota"])
-            decided.count("revision")
+                decided.count("revision")
+            else:
+                decided.count("ignored:revision")
         decided.rows = {STANDINGS: changed}
         return decided
 
@@ -121,7 +126,8 @@ class _Decider:
             except Undecodable:
                 continue
             if event["stage"] == DECIDES:
-                done += sum(event["counts"].get(outcome, 0) for outcome in DECIDED_AS)
+                decided_now = sum(event["counts"].get(outcome, 0) for outcome in DECIDED_AS)
+                done += decided_now if 0 <= decided_now <= event["records"] <= BATCH_MAX else 0
         if done:
             # below nothing: artifacts of a time before the limit was set
             decided.rows = {DEPTH: {HERE: max(0, (look_up(rows, DEPTH, [HERE])[HERE] or 0) - done)}}

@@ -13,7 +13,7 @@ from streams.avro import slicer
 from streams.codec import HEADER_BYTES, Undecodable, decoder, encoder, header
 from streams.domain import reputation as rep
 from streams.domain.calibration import Bets, e_value
-from streams.domain.identity import MAC_HEADER, is_sealed, is_signed, node_token
+from streams.domain.identity import MAC_HEADER, NAME_MAX, is_registrable, is_sealed, is_signed, node_token
 from streams.domain.priority import published
 from streams.domain.reputation import Judge, Reputation, Rules
 from streams.runtime.stage import Batch, Context, Decided, Record, Rows, Stage, look_up
@@ -31,6 +31,7 @@ TOPICS = {
     rep.VERDICT: "verdicts",
 }
 _INTAKE = b"s1_intake"
+TESTING_WEIGHT_MIN = 0.4
 
 
 def stage(context: Context) -> Stage:
@@ -109,11 +110,14 @@ class _Fold:
 
     def is_new(self, key: bytes, at_ms: int) -> bool:
         """Whether this counts for the first time within the horizon; from now on it doesn't."""
+        new = self.may_count(key, at_ms)
+        if new:
+            self.count_once(key, at_ms)
+        return new
+
+    def may_count(self, key: bytes, at_ms: int) -> bool:
         before = self.when_counted(key)
-        if before is not None and at_ms - before <= self.decider.context.topology.horizon_ms:
-            return False
-        self.count_once(key, at_ms)
-        return True
+        return before is None or at_ms - before > self.decider.context.topology.horizon_ms
 
     def count_once(self, key: bytes, at_ms: int) -> None:
         self.counted[key] = at_ms
@@ -146,9 +150,13 @@ class _Fold:
         name = event["node_id"]
         if event["kind"] == "tick" and event["cadence_ms"] == rep.HOUR_MS:
             self._end_epoch(event["slot_ms"], record)
-        elif event["kind"] == "node_registered" and name and event["generation"] >= 1:
+        elif event["kind"] in ("node_registered", "judge_registered") and not is_registrable(
+            name, event["principal"], event["generation"], event["capabilities"]
+        ):
+            self.decided.count("ignored:registration")
+        elif event["kind"] == "node_registered":
             self._register(name, event["principal"] or "", event["generation"], record)
-        elif event["kind"] == "judge_registered" and name and event["generation"] >= 1 and 0 <= event["weight"] <= 1:
+        elif event["kind"] == "judge_registered" and 0 <= event["weight"] <= 1:
             known = self.judge(name)
             if known is None or event["generation"] >= known.generation:
                 new = rep.new_judge(event["principal"] or "", event["generation"], event["weight"])
@@ -161,8 +169,9 @@ class _Fold:
         known = self.node(name)
         self.decided.count("node_registered")
         if known is not None:
-            if generation >= known.generation:
-                self.put(name, known._replace(principal=principal, generation=generation))
+            if generation >= known.generation and (principal, generation) != (known.principal, known.generation):
+                changed = known._replace(principal=principal, generation=generation)
+                self._publish(name, known, changed, known.epoch, "registered", record.timestamp, record)
                 self.room = None
             return
         if self.room is None:  # counted once for many that register at a time
@@ -176,6 +185,9 @@ class _Fold:
         last = self.when_counted(EPOCH)
         if last is not None and slot_ms <= last:
             self.decided.count("repeated_tick")  # of a second emitter, or of a clock that went back
+            return
+        if slot_ms % rep.HOUR_MS or slot_ms > record.timestamp + rep.HOUR_MS:
+            self.decided.count("ignored:tick")  # of a clock that is ahead: no epoch would end until its time has come
             return
         self.count_once(EPOCH, slot_ms)
         self.decided.count("epoch_ended")
@@ -209,6 +221,8 @@ class _Fold:
             return
         if stage_name != _INTAKE or not accepted + refused:
             return
+        if min(accepted, refused, claimed) < 0 or max(accepted, refused) >= 1 << 31 or claimed > 1_000_000 * accepted:
+            return  # no receipt of s1's
         name = node_id.decode()
         node = self.node(name)
         if node is None:
@@ -229,7 +243,7 @@ class _Fold:
             return
         assert node is not None and other is not None
         weight = published(self.rules.corroboration_weight * rep.effective(self.rules, other))
-        tested = self.when_counted(once(b"t", event["node_id"].encode(), event["artifact_id"].encode())) is None
+        tested = self.may_count(once(b"t", event["node_id"].encode(), event["artifact_id"].encode()), record.timestamp)
         self.decided.count("corroboration")
         self._observe(
             event["node_id"], node, rep.CORROBORATION, True, weight, event["confidence"] if tested else None, record
@@ -304,6 +318,9 @@ class _Fold:
             self._dead(record, error.reason, str(error))
             return
         name = event["judge"]
+        if max(len(event[field]) for field in ("judge", "node_id", "artifact_id", "verdict_id")) > NAME_MAX:
+            self._dead(record, "out_of_range", f"an id has more than {NAME_MAX} characters")
+            return
         judge = self.judge(name)
         if judge is None:
             self._dead(record, "unknown_judge", f'no judge "{name[:80]}" is registered; icn judge register')
@@ -315,17 +332,20 @@ class _Fold:
             self._vote(event, name, judge, record)
 
     def _vote(self, event: dict[str, Any], name: str, judge: Judge, record: Record) -> None:
-        judge, within = rep.vote(self.rules, judge, record.timestamp)
-        self.put_judge(name, judge)
-        as_node = self.node(name)
-        if as_node is not None:
+        ignored = self._no_vote(event, name, judge, record.timestamp)
+        within = True
+        as_node = self._as_node(name, judge)
+        if ignored != "repeated":  # the same bytes may be sent again by anybody: they use up nothing
+            judge, within = rep.vote(self.rules, judge, record.timestamp)
+            self.put_judge(name, judge)
+            ignored = ignored or (None if within else "too_many")
+        if as_node is not None and ignored != "repeated":
             as_node = as_node._replace(epoch=as_node.epoch._replace(voted=as_node.epoch.voted + 1))
             self.put(name, as_node)
             if not within and not as_node.epoch.brigaded:
                 found = rep.brigade(self.rules, as_node)
                 self._publish(name, as_node, found, found.epoch, "brigading", record.timestamp, record)
         weight = rep.vote_weight(judge, None if as_node is None else rep.effective(self.rules, as_node))
-        ignored = self._no_vote(event, name, judge, within, record.timestamp)
         node, tested = self.node(event["node_id"]), False
         if ignored is not None:
             weight = 0.0
@@ -336,7 +356,9 @@ class _Fold:
             assert node is not None
             self.decided.count("vote")
             claim = once(b"t", event["node_id"].encode(), event["artifact_id"].encode())
-            tested = weight > 0 and self.is_new(claim, record.timestamp)
+            self.count_once(self._vote_key(event, name), record.timestamp)
+            # a voice of little weight must not use up the claim's only test
+            tested = weight >= TESTING_WEIGHT_MIN and self.is_new(claim, record.timestamp)
             came_true = event["outcome"] == "confirmed"
             claimed = event["confidence"] if tested else None
             self._observe(event["node_id"], node, rep.VERDICT, came_true, weight, claimed, record)
@@ -350,23 +372,33 @@ class _Fold:
         }
         self.decided.send("votes", {"key": name.encode(), "value": self.decider.encode_vote(vote)})
 
-    def _no_vote(self, event: dict[str, Any], name: str, judge: Judge, within: bool, at_ms: int) -> str | None:
-        """Why a vote counts nothing; None: it counts."""
-        if not within:
-            return "too_many"
-        node, as_node = self.node(event["node_id"]), self.node(name)
+    def _as_node(self, name: str, judge: Judge) -> Reputation | None:
+        """The judge as a node: of the same name, and the same principal answers for both."""
+        node = self.node(name)
+        return node if node is not None and node.principal == judge.principal else None
+
+    @staticmethod
+    def _vote_key(event: dict[str, Any], name: str) -> bytes:
+        return once(b"v", name.encode(), event["node_id"].encode(), event["artifact_id"].encode())
+
+    def _no_vote(self, event: dict[str, Any], name: str, judge: Judge, at_ms: int) -> str | None:
+        """Why a vote counts nothing; None: it counts, unless there are too many."""
+        node, as_node = self.node(event["node_id"]), self._as_node(name, judge)
         if node is None:
             return "unknown_node"
         if event["outcome"] not in ("confirmed", "refuted") or not self._is_ours(event):
             return "unknown_artifact"
         if event["simulated"] and not self.decider.context.topology.simulated:
             return "simulated"
-        if node.principal == judge.principal or name == event["node_id"]:
+        same_name = self.node(name)
+        if node.principal in (judge.principal, same_name and same_name.principal) or name == event["node_id"]:
             return "own_artifact"
         if as_node is not None and as_node.probation_left:
             return "on_probation"
-        key = once(b"v", name.encode(), event["node_id"].encode(), event["artifact_id"].encode())
-        return None if self.is_new(key, at_ms) else "repeated"
+        if not self.may_count(self._vote_key(event, name), at_ms):
+            return "repeated"
+        skew_ms = abs(event["judged_at"] - at_ms)
+        return "out_of_time" if skew_ms > rep.DAY_MS and not self.decider.context.topology.simulated else None
 
     def _is_ours(self, event: dict[str, Any]) -> bool:
         return len(event["content_hash"]) == 32 and is_sealed(
@@ -460,6 +492,7 @@ WHY_IGNORED = {
     "simulated": "the artifact is simulated, the deployment is not",
     "own_artifact": "judge and node answer to the same principal",
     "on_probation": "the judge is a node whose probation is not over",
+    "out_of_time": "judged_at is more than a day from the broker's time: an old verdict sent again, or a wrong clock",
     "repeated": "this judge has voted on this artifact before; the first vote stands",
 }
 

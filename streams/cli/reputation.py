@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -131,7 +132,7 @@ def _told(r: dict[str, Any], rules: dict[str, Any], simulated: bool) -> list[str
         )
     if r["probation_left"]:
         lines.append(
-            f"probation: {counted(r['probation_left'], 'outcome')} to go; until then at most {rules['initial']:g}"
+            f"probation: {counted(math.ceil(r['probation_left']), 'outcome')} to go; until then at most {rules['initial']:g}"
         )
     lines.append(
         f"claims: E = {r['e_value']:.3g} after {counted(r['epochs'], 'epoch')} with tests; at {limit:.3g} they would be called inflated"
@@ -149,7 +150,7 @@ def _told(r: dict[str, Any], rules: dict[str, Any], simulated: bool) -> list[str
 def _notes(r: dict[str, Any]) -> list[str]:
     notes = []
     if r["probation_left"]:
-        notes.append(f"probation, {r['probation_left']} to go")
+        notes.append(f"probation, {math.ceil(r['probation_left'])} to go")
     if r["demoted"]:
         notes.append("inflated claims")
     if r["anomalous"]:

@@ -9,9 +9,22 @@ from __future__ import annotations
 import hashlib
 import hmac
 import struct
+from collections.abc import Sequence
 from typing import Any
 
 MAC_HEADER = "icn_mac"
+NAME_MAX = 128  # characters of a node's or judge's id and of a principal; rows and events have room for them
+CAPABILITIES_MAX = 64
+
+
+def is_registrable(name: str | None, principal: str | None, generation: int, capabilities: Sequence[str] = ()) -> bool:
+    """Whether somebody can be known by this registration."""
+    return (
+        bool(name)
+        and generation >= 1
+        and max(map(len, (name or "", principal or "", *capabilities))) <= NAME_MAX
+        and len(capabilities) <= CAPABILITIES_MAX
+    )
 
 
 def node_token(key: bytes, node_id: str, generation: int) -> bytes:

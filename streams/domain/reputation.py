@@ -117,8 +117,8 @@ class Reputation(NamedTuple):
     score: float  # published [floor..ceiling]
     successes: float  # Beta's evidence, weighted and forgotten by and by
     failures: float
-    outcomes: int  # ever
-    probation_left: int  # outcomes that must still come; 0: established
+    outcomes: int  # ever; an hour's receipts are one, and so are an hour's collections
+    probation_left: float  # weight of outcomes that must still come; 0: established
     demoted: bool  # called inflated, and its probation not over
     bets: Bets
     betting: bool  # the bets of this epoch have begun
@@ -248,16 +248,25 @@ def observe(
     epoch = node.epoch._replace(
         evidence={**node.epoch.evidence, kind: _counted(node.epoch.evidence.get(kind), offset, came_true, weight)}
     )
-    node = node._replace(epoch=epoch, outcomes=node.outcomes + 1)
-    if node.probation_left:
-        left = node.probation_left - 1
-        node = node._replace(probation_left=left, demoted=node.demoted and left > 0, share=node.share if left else 1.0)
+    node = node._replace(epoch=epoch)
+    if kind in (VERDICT, CORROBORATION):
+        node = _count_outcome(node, weight)
     if claimed is None:
         return node
     bets = node.bets if node.betting else begin_epoch(rules.test, node.bets)
     bets = settle(rules.test, bets, claimed, came_true, weight)
     node = node._replace(bets=bets, betting=True, tested=node.tested + 1, anomalous=False)
     return node
+
+
+def _count_outcome(node: Reputation, weight: float) -> Reputation:
+    left = max(0.0, node.probation_left - weight)
+    return node._replace(
+        outcomes=node.outcomes + 1,
+        probation_left=left,
+        demoted=node.demoted and left > 0,
+        share=node.share if left else 1.0,
+    )
 
 
 def is_to_be_demoted(rules: Rules, node: Reputation) -> bool:
@@ -320,6 +329,7 @@ def _end_of_one(rules: Rules, node: Reputation, slot_ms: int) -> Reputation:
         node = observe(rules, node, RECEIPTS, heard.last_offset, came_true, 1.0, None)
         told = node.epoch.evidence[RECEIPTS]._replace(records=heard.records)
         node = node._replace(epoch=node.epoch._replace(evidence={**node.epoch.evidence, RECEIPTS: told}))
+    node = _told_by_itself(node)
     successes = sum(tally.successes for tally in node.epoch.evidence.values())
     failures = sum(tally.failures for tally in node.epoch.evidence.values())
     if successes or failures:
@@ -334,6 +344,19 @@ def _end_of_one(rules: Rules, node: Reputation, slot_ms: int) -> Reputation:
     idle_ms = slot_ms - node.active_ms if node.active_ms else 0
     idle_days = max(0, (idle_ms - rules.idle_after_ms) // DAY_MS) if idle_ms > rules.idle_after_ms else 0
     return node._replace(betting=False, clean_hours_left=clean, idle_days=idle_days)
+
+
+def _told_by_itself(node: Reputation) -> Reputation:
+    """Its receipts and its collections are what a node does and says itself: an hour of either weighs one outcome, however many there
+    are, and neither ends the probation of a demoted node."""
+    evidence = dict(node.epoch.evidence)
+    for kind in (RECEIPTS, COLLECTION):
+        tally = evidence.get(kind)
+        if tally is None or not (total := tally.successes + tally.failures):
+            continue
+        evidence[kind] = tally._replace(successes=tally.successes / total, failures=tally.failures / total)
+        node = node._replace(outcomes=node.outcomes + 1) if node.demoted else _count_outcome(node, 1.0)
+    return node._replace(epoch=node.epoch._replace(evidence=evidence))
 
 
 def _move(rules: Rules, node: Reputation, successes: float, failures: float) -> Reputation:
@@ -359,20 +382,24 @@ def _outliers(rules: Rules, fleet: Mapping[str, Reputation]) -> set[str]:
     means = {
         name: node.claimed / node.claims for name, node in fleet.items() if node.claims >= rules.anomaly_claims_min
     }
-    total, squares, count = math.fsum(means.values()), math.fsum(m * m for m in means.values()), len(means)
-    if count <= rules.anomaly_nodes_min:
+    established = {name: mean for name, mean in means.items() if not fleet[name].probation_left}
+    # newcomers may be many, and of one mind: they are no measure where there is another one
+    measure = established if len(established) > rules.anomaly_nodes_min else means
+    if len(measure) <= rules.anomaly_nodes_min:
         return set()
+    total, squares = math.fsum(measure.values()), math.fsum(m * m for m in measure.values())
     found = set()
     for name, own in means.items():
-        others = count - 1
-        centre = (total - own) / others
-        spread = math.sqrt(max(0.0, (squares - own * own) / others - centre * centre))
+        here = own if name in measure else 0.0
+        others = len(measure) - (name in measure)
+        centre = (total - here) / others
+        spread = math.sqrt(max(0.0, (squares - here * here) / others - centre * centre))
         if not fleet[name].tested and own - centre > rules.anomaly_z * max(spread, rules.anomaly_spread_min):
             found.add(name)
     return found
 
 
-SHARE_MIN = 0.01
+SHARE_MIN = 1e-6
 
 
 class Room(NamedTuple):
@@ -398,11 +425,11 @@ def newcomers_share(rules: Rules, fleet: Mapping[str, Reputation]) -> float:
     """The factor that keeps all nodes on probation together at `newcomers_share` of the fleet's weight; 1 where they are within it anyway,
     and where nobody is established yet."""
     allowed, _, taken = room(rules, {name: node._replace(share=1.0) for name, node in fleet.items()})
-    return 1.0 if allowed is None or taken <= allowed else published(max(1e-6, allowed / taken))
+    return 1.0 if allowed is None or taken <= allowed else published(max(SHARE_MIN, allowed / taken))
 
 
 def share_left(here: Room, score: float) -> float:
-    """The factor of one more newcomer until the epoch ends: what the others have left over [0.01..1]."""
+    """The factor of one more newcomer until the epoch ends: what the others have left over [1e-6..1]."""
     wanted = 1e6 * score * here.usual
     if here.allowed is None or not wanted:
         return 1.0

@@ -14,7 +14,7 @@ from typing import Any
 from confluent_kafka import Consumer
 
 from streams.broker.topics import ends, fold
-from streams.codec import decoder
+from streams.codec import Undecodable, decoder
 from streams.domain.dedup import Canonical, Content
 from streams.domain.quota import HOUR_MS
 from streams.replay.follow import Step
@@ -168,9 +168,7 @@ def _seed_intake(topology: Topology, settings: Settings, partition: int, starts:
         else:
             known = Known(key, facts["raw_offset"], facts["raw_ms"])
             _seed(seeds, IDS, id_key(facts["node_id"], facts["artifact_id"]), known)
-    decode = decoder("receipt")
-    for message in fold(settings, topology.topic("receipts").name):
-        receipt = decode(message.value())
+    for _, receipt in _events(settings, topology.topic("receipts").name, "receipt"):
         if receipt["topic"] == "artifacts.raw" and receipt["partition"] == partition:
             for outcome in receipt["outcomes"]:
                 read, key = outcome["read"], id_key(receipt["node_id"], outcome["artifact_id"])
@@ -193,19 +191,28 @@ def _seed_read(seeds: Seeds, earliest: dict[str, int], facts: Mapping[str, Any])
 
 
 def _admitted(topology: Topology, settings: Settings) -> Iterator[tuple[dict[str, Any], bytes]]:
-    decode = decoder("admitted")
-    for message in fold(settings, topology.topic("artifacts.admitted").name):
-        yield decode(message.value())["facts"], message.key()
+    for message, event in _events(settings, topology.topic("artifacts.admitted").name, "admitted"):
+        yield event["facts"], message.key()
+
+
+def _events(
+    settings: Settings, topic: str, schema: str, partition: int | None = None
+) -> Iterator[tuple[Any, dict[str, Any]]]:
+    """What of a topic can be read; what can't is found when the outputs are compared."""
+    decode = decoder(schema)
+    for message in fold(settings, topic, partition):
+        try:
+            yield message, decode(message.value() or b"")
+        except Undecodable:
+            continue
 
 
 def _seed_dedup(topology: Topology, settings: Settings, partition: int, starts: Mapping[str, int]) -> Seeds:
     """canonicals and contents: from the first decision that read the row, unless it found none."""
     seeds: Seeds = {}
     asked: set[tuple[str, bytes]] = set()
-    decode, start = decoder("decided"), starts.get("artifacts.admitted", 0)
-    name = topology.topic("artifacts.decided").name
-    for message in fold(settings, name):
-        event = decode(message.value())
+    start = starts.get("artifacts.admitted", 0)
+    for message, event in _events(settings, topology.topic("artifacts.decided").name, "decided"):
         if event["input_partition"] != partition or event["input_offset"] < start:
             continue
         hash_, key, read, first = event["facts"]["dedup_hash"], message.key(), event["read"], event["corroborates"]
@@ -237,9 +244,7 @@ def _seed_dedup(topology: Topology, settings: Settings, partition: int, starts: 
 def _seed_reputation(topology: Topology, settings: Settings, partition: int, starts: Mapping[str, int]) -> Seeds:
     """reputations: the state of each node's newest revision before the beginning. What was counted once before is forgotten."""
     seeds: Seeds = {}
-    decode = decoder("reputation")
-    for message in fold(settings, topology.topic("reputation.log").name, partition):
-        event = decode(message.value())
+    for _, event in _events(settings, topology.topic("reputation.log").name, "reputation", partition):
         if event["input_offset"] < starts.get(
             event["input_topic"], math.inf
         ):  # nothing of this topic comes later: all of it is before

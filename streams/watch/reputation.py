@@ -12,11 +12,14 @@ from streams.topology import Topology
 
 
 def reputations(topology: Topology, settings: Settings) -> dict[str, dict[str, Any]]:
-    """node_id -> its newest revision, with its coordinates as `at`."""
+    """node_id -> its newest revision, with its coordinates as `at`: from the log, which a replay checks record by record; from the view
+    where the log has none left."""
     newest: dict[str, dict[str, Any]] = {}
-    for event in _revisions(topology, settings, "reputation"):
+    for event in _revisions(topology, settings, "reputation.log"):
         if event["revision"] >= newest.get(event["node_id"], event)["revision"]:
             newest[event["node_id"]] = event
+    for event in _revisions(topology, settings, "reputation"):
+        newest.setdefault(event["node_id"], event)
     return newest
 
 

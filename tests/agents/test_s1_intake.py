@@ -321,7 +321,7 @@ def batch_of(stage: str, **counts: int) -> Record:
     """A checkpoint, as a stage writes it."""
     event = {
         "stage": stage, "partition": 0, "sequence": 0, "topic": "artifacts.admitted", "first_offset": 0, "last_offset": 0,
-        "records": 1, "redelivered": 0, "applied": {}, "counts": counts, "rule": bytes(8),
+        "records": 10, "redelivered": 0, "applied": {}, "counts": counts, "rule": bytes(8),
     }  # fmt: skip
     return Record(0, HOUR, stage.encode(), encoder("batch")(event))
 

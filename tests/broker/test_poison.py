@@ -95,14 +95,13 @@ def test_unreadable_headers_are_none_also_among_thousands(net: Network) -> None:
     assert len(records) == 6003
 
 
-def test_what_unpacks_to_more_than_a_record_may_have_is_refused_by_the_broker(net: Network) -> None:
+@pytest.mark.parametrize("alias", ["artifacts.raw", "control", "verdicts", "collections"])
+def test_what_unpacks_to_more_than_a_record_may_have_is_refused_by_the_broker(net: Network, alias: str) -> None:
     """Four megabytes of the same letter are a few hundred bytes on the wire."""
     refused: list[Any] = []
     packing = {"compression.type": "zstd", "message.max.bytes": 8 << 20}
     producer = Producer(net.settings.librdkafka_producer(**packing))
-    producer.produce(
-        net.topic("artifacts.raw"), b"a" * (4 << 20), b"nobody", on_delivery=lambda e, _: refused.append(e)
-    )
+    producer.produce(net.topic(alias), b"a" * (4 << 20), b"nobody", on_delivery=lambda e, _: refused.append(e))
     producer.flush(20)
 
     assert "MSG_SIZE_TOO_LARGE" in str(refused)

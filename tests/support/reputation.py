@@ -130,9 +130,12 @@ class Fleet:
         return [event for event in self.said if event["node_id"] == name][-1]
 
     def established(self, *names: str) -> None:
-        """Their probation is over: 20 collections that succeeded."""
+        """Their probation is over: an examiner has confirmed 20 claims of nothing."""
         self.nodes(*names)
+        self.judges("examiner")
         for name in names:
             for number in range(20):
-                self.collection(name, number)
-        self.hours(1)
+                self.verdict("examiner", name, 10_000 + number, claimed=0.0)
+            self.now += HOUR_MS  # or the examiner votes too much
+            self.tick(self.now)
+        self.votes.clear()
