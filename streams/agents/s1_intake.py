@@ -106,11 +106,9 @@ class _Decider:
             key = event["node_id"].encode()
             known = standings[key]
             sane = 0 < event["effective"] <= 1 and 0 <= event["quota"] < 1 << 31 and 0 < event["revision"] < 1 << 62
+            decided.count("revision" if sane else "ignored:revision")
             if sane and (known is None or event["revision"] == known.revision + 1):  # s3 leaves no hole
                 standings[key] = changed[key] = Standing(event["revision"], event["effective"], event["quota"])
-                decided.count("revision")
-            else:
-                decided.count("ignored:revision")
         decided.rows = {STANDINGS: changed}
         return decided
 

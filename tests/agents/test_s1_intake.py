@@ -334,9 +334,10 @@ def given(intake: Intake, source: str, *records: Record) -> Decided:
 
 
 def test_the_newest_revision_is_stamped_and_its_quota_holds(intake: Intake) -> None:
-    """Revision, effective score and limit are in the decision; an older revision that comes late changes nothing."""
+    """Revision, effective score and limit are in the decision; one that is older, or out of order, or out of range changes nothing."""
     given(intake, "reputation.log", revised("node-1", 3, 0.72, 2))
-    given(intake, "reputation.log", revised("node-1", 2, 0.5, 1000))
+    given(intake, "reputation.log", revised("node-1", 2, 0.5, 1000), revised("node-1", 10**9, 0.9, 0))
+    given(intake, "reputation.log", revised("node-1", 4, float("inf"), 1000), revised("node-1", 4, 0.5, -1))
 
     decided = intake.decide(*(intake.record(ENCODE(artifact(n))) for n in range(3)))
     facts = decoder("admitted")(decided.outputs["artifacts.admitted"][1]["value"])["facts"]
