@@ -14,8 +14,9 @@ from streams.codec import HEADER_BYTES, Undecodable, decoder, encoder, header
 from streams.domain import reputation as rep
 from streams.domain.calibration import Bets, e_value
 from streams.domain.identity import MAC_HEADER, NAME_MAX, is_registrable, is_sealed, is_signed, node_token
+from streams.domain.judge import Judge, new_judge, vote, vote_weight
 from streams.domain.priority import published
-from streams.domain.reputation import Judge, Reputation, Rules
+from streams.domain.reputation import Reputation, Rules
 from streams.runtime.stage import Batch, Context, Decided, Record, Rows, Stage, look_up
 from streams.secrets import derive
 from streams.tables.counted import COUNTED, EPOCH
@@ -159,7 +160,7 @@ class _Fold:
         elif event["kind"] == "judge_registered" and 0 <= event["weight"] <= 1:
             known = self.judge(name)
             if known is None or event["generation"] >= known.generation:
-                new = rep.new_judge(event["principal"] or "", event["generation"], event["weight"])
+                new = new_judge(event["principal"] or "", event["generation"], event["weight"])
                 if known is not None:  # what it has voted stays
                     new = new._replace(hour=known.hour, votes=known.votes, suspicious_until=known.suspicious_until)
                 self.put_judge(name, new)
@@ -336,7 +337,7 @@ class _Fold:
         within = True
         as_node = self._as_node(name, judge)
         if ignored != "repeated":  # the same bytes may be sent again by anybody: they use up nothing
-            judge, within = rep.vote(self.rules, judge, record.timestamp)
+            judge, within = vote(self.rules, judge, record.timestamp)
             self.put_judge(name, judge)
             ignored = ignored or (None if within else "too_many")
         if as_node is not None and ignored != "repeated":
@@ -345,7 +346,7 @@ class _Fold:
             if not within and not as_node.epoch.brigaded:
                 found = rep.brigade(self.rules, as_node)
                 self._publish(name, as_node, found, found.epoch, "brigading", record.timestamp, record)
-        weight = rep.vote_weight(judge, None if as_node is None else rep.effective(self.rules, as_node))
+        weight = vote_weight(judge, None if as_node is None else rep.effective(self.rules, as_node))
         node, tested = self.node(event["node_id"]), False
         if ignored is not None:
             weight = 0.0
@@ -362,7 +363,7 @@ class _Fold:
             came_true = event["outcome"] == "confirmed"
             claimed = event["confidence"] if tested else None
             self._observe(event["node_id"], node, rep.VERDICT, came_true, weight, claimed, record)
-        vote = {
+        told = {
             **{field: event[field] for field in ("verdict_id", "judge", "node_id", "artifact_id", "outcome")},
             "weight": weight,
             "tested": tested,
@@ -370,7 +371,7 @@ class _Fold:
             "detail": WHY_IGNORED[ignored] if ignored else None,
             **self._origin(record),
         }
-        self.decided.send("votes", {"key": name.encode(), "value": self.decider.encode_vote(vote)})
+        self.decided.send("votes", {"key": name.encode(), "value": self.decider.encode_vote(told)})
 
     def _as_node(self, name: str, judge: Judge) -> Reputation | None:
         """The judge as a node: of the same name, and the same principal answers for both."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from streams.domain import reputation as rep
+from streams.domain.judge import Judge, new_judge, vote, vote_weight
 from streams.domain.reputation import Reputation, Rules
 
 NODES, EPOCHS, REPORTS, MEASURED_FROM = 40, 60, 10, 5
@@ -69,7 +70,7 @@ class Icn:
     def __init__(self, rules: Rules) -> None:
         self.rules = rules
         self.fleet: dict[str, Reputation] = {}
-        self.judges: dict[str, rep.Judge] = {}
+        self.judges: dict[str, Judge] = {}
         self.demoted: dict[str, int] = {}  # node -> epoch
 
     def weight(self, node: str) -> float:
@@ -96,17 +97,15 @@ class Icn:
         self.fleet = {
             name: ended.node for name, ended in rep.end_epoch(self.rules, self.fleet, (number + 1) * HOUR_MS).items()
         }
-        for name in hour.left:
-            del self.fleet[name]
 
     def _vote(self, outcome: Outcome, now: int) -> None:
-        judge = self.judges.get(outcome.judge) or rep.new_judge(outcome.judge, 1, 1.0)
-        self.judges[outcome.judge], within = rep.vote(self.rules, judge, now)
+        judge = self.judges.get(outcome.judge) or new_judge(outcome.judge, 1, 1.0)
+        self.judges[outcome.judge], within = vote(self.rules, judge, now)
         as_node = self.fleet.get(outcome.judge)
         if not within or outcome.judge == outcome.node or (as_node is not None and as_node.probation_left):
             return
         of_node = None if as_node is None else rep.effective(self.rules, as_node)
-        weight = rep.vote_weight(self.judges[outcome.judge], of_node)
+        weight = vote_weight(self.judges[outcome.judge], of_node)
         number = now // HOUR_MS
         self._observe(outcome.node, rep.VERDICT, outcome.came_true, weight, outcome.claimed, number)
 
@@ -172,9 +171,9 @@ class World:
         hour.claims[node] = claim
         hour.outcomes += [Outcome(node, claim, hit, f"analyst of {node}") for hit in hits]
 
-    def honest_hour(self, number: int) -> Hour:
+    def honest_hour(self) -> Hour:
         """The others, as always. One honest report in five is corroborated by another honest node if it is true."""
-        hour = Hour(joined=[*self.honest, *self.attackers] if number == 0 else [])
+        hour = Hour()
         for node in self.honest:
             self.report(hour, node, HONEST_TRUTH, CLAIM)
             for _ in range(sum(self.rng.random() < 0.2 for _ in range(hour.true[node]))):
@@ -280,16 +279,12 @@ def simulate(name: str, rules: Rules, seed: int = 1) -> Row:
     all_weight = dict.fromkeys(everyone, 0.0)
     by_epoch: dict[str, list[float]] = {scheme: [] for scheme in everyone}
     for number in range(EPOCHS):
-        hour = world.honest_hour(number)
-        gone = set(world.attackers)
+        hour = world.honest_hour()
         attack(world, number, hour)
         if number == 0:
             hour.joined = [*world.honest, *world.attackers]
-            hour.left = []
-        gone &= set(hour.left)
         for left in hour.left:
             icn.fleet.pop(left, None)
-        hour.left = []
         icn.join(hour.joined)
         for scheme, weigh in everyone.items():
             weights = {node: weigh.weight(node) for node in hour.claims}

@@ -1,13 +1,13 @@
 """judges (s3): name -> who may give verdicts, and how many it gave. Folded from control's judge_registered events and from verdicts.
 
-Layout: JSON, the fields of domain.reputation.Judge in order.
+Layout: JSON, the fields of domain.judge.Judge in order.
 """
 
 from __future__ import annotations
 
 import json
 
-from streams.domain.reputation import Judge
+from streams.domain.judge import Judge
 from streams.runtime.stage import Table
 
 

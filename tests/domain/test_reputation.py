@@ -6,7 +6,8 @@ import pytest
 
 from streams.domain import reputation as rep
 from streams.domain.identity import is_sealed, seal
-from streams.domain.reputation import Rules, grade, new_judge, newcomer, quota, uncertainty, vote, vote_weight
+from streams.domain.judge import new_judge, vote, vote_weight
+from streams.domain.reputation import Rules, grade, newcomer, quota, uncertainty
 from streams.tables.reputations import REPUTATIONS
 from streams.topology import load
 from streams.units import duration_ms
