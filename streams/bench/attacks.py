@@ -13,8 +13,10 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from streams.domain import reputation as rep
+from streams.domain.epochs import end_epoch
 from streams.domain.judge import Judge, new_judge, vote, vote_weight
-from streams.domain.reputation import Reputation, Rules
+from streams.domain.newcomers import newcomer, room, share_left
+from streams.domain.reputation import Heard, Reputation, Rules
 
 NODES, EPOCHS, REPORTS, MEASURED_FROM = 40, 60, 10, 5
 HONEST_TRUTH = 0.8
@@ -79,8 +81,8 @@ class Icn:
     def join(self, names: Iterable[str]) -> None:
         """One after the other, as control says."""
         for name in names:
-            share = rep.share_left(rep.room(self.rules, self.fleet), self.rules.initial)
-            self.fleet[name] = rep.newcomer(self.rules, name, 1, self.rules.initial, share)
+            share = share_left(room(self.rules, self.fleet), self.rules.initial)
+            self.fleet[name] = newcomer(self.rules, name, 1, self.rules.initial, share)
 
     def learn(self, number: int, hour: Hour) -> None:
         now = number * HOUR_MS
@@ -93,9 +95,9 @@ class Icn:
             other = self.fleet[found.by]
             if not other.probation_left:
                 weight = self.rules.corroboration_weight * rep.effective(self.rules, other)
-                self._observe(found.node, rep.CORROBORATION, True, weight, found.claimed, number)
+                self._observe(found.node, Heard(rep.CORROBORATION, 0, True, weight, found.claimed), number)
         self.fleet = {
-            name: ended.node for name, ended in rep.end_epoch(self.rules, self.fleet, (number + 1) * HOUR_MS).items()
+            name: ended.node for name, ended in end_epoch(self.rules, self.fleet, (number + 1) * HOUR_MS).items()
         }
 
     def _vote(self, outcome: Outcome, now: int) -> None:
@@ -107,10 +109,11 @@ class Icn:
         of_node = None if as_node is None else rep.effective(self.rules, as_node)
         weight = vote_weight(self.judges[outcome.judge], of_node)
         number = now // HOUR_MS
-        self._observe(outcome.node, rep.VERDICT, outcome.came_true, weight, outcome.claimed, number)
+        heard = Heard(rep.VERDICT, 0, outcome.came_true, weight, outcome.claimed, outcome.judge, weight < 1)
+        self._observe(outcome.node, heard, number)
 
-    def _observe(self, name: str, kind: str, came_true: bool, weight: float, claimed: float, number: int) -> None:
-        node = rep.observe(self.rules, self.fleet[name], kind, 0, came_true, weight, claimed)
+    def _observe(self, name: str, heard: Heard, number: int) -> None:
+        node = rep.observe(self.rules, self.fleet[name], heard)
         if rep.is_to_be_demoted(self.rules, node):
             node = rep.demote(self.rules, node)
             self.demoted.setdefault(name, number)

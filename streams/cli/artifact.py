@@ -48,7 +48,7 @@ def show(wanted: str, as_json: bool) -> None:
 
 def _rated(r: dict[str, Any]) -> str:
     from streams.cli.show import counted
-    from streams.domain.reputation import CREDIBILITIES, GRADES_IN_WORDS
+    from streams.domain.admiralty import CREDIBILITIES, GRADES_IN_WORDS
 
     said = [
         f"{counted(r['principals'], 'independent principal')} reported the same" if r["principals"] else "",

@@ -114,7 +114,7 @@ def show(node_id: str, last: int, as_json: bool) -> None:
 
 def _told(r: dict[str, Any], rules: dict[str, Any], simulated: bool) -> list[str]:
     """The newest revision in words."""
-    from streams.domain.reputation import GRADES_IN_WORDS
+    from streams.domain.admiralty import GRADES_IN_WORDS
 
     limit = 1 / rules["inflation"]["level"]
     lines = ["SIMULATED deployment: nothing here is a real node's reputation."] if simulated else []
@@ -138,6 +138,12 @@ def _told(r: dict[str, Any], rules: dict[str, Any], simulated: bool) -> list[str
         f"claims: E = {r['e_value']:.3g} after {counted(r['epochs'], 'epoch')} with tests; at {limit:.3g} they would be called inflated"
         + (", as they were: it is at the floor" if r["demoted"] else "")
     )
+    if r["against"]:
+        said = ", ".join(f"{name} ×{factor:.3g}" for name, factor in sorted(r["against"].items()))
+        bound = rules["inflation"]["alone_max"]
+        lines.append(
+            f"judges against it: {said}; those who weigh less than 1 bring E to {bound:g} and no further, alone"
+        )
     lines.append(f"quota: {r['quota'] or 'no limit'}{' artifacts an hour' if r['quota'] else ''}")
     lines += [f"doubt: {note}" for note in _notes(r) if not note.startswith(("probation", "inflated"))]
     if r["ignored"]:

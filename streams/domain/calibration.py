@@ -25,12 +25,14 @@ class BettingTest:
     truths: tuple[float, float]  # the alternatives: truth as a share of the claim (0..1)
     from_start: float  # weight of "from the first epoch on" [0..1]; the rest is divided among later ones
     claim_max: float  # higher claims are taken for this: nobody is lost over one failure of a claim of 1.0
+    # by so much the judges of one principal may multiply E if their votes weigh less than 1; below 1/level: it takes two to demote
+    alone_max: float
 
     @classmethod
     def of(cls, section: Mapping[str, Any]) -> BettingTest:
         """From the YAML section."""
         low, high = section["truths"]
-        return cls(section["level"], (low, high), section["from_start"], section["claim_max"])
+        return cls(section["level"], (low, high), section["from_start"], section["claim_max"], section["alone_max"])
 
 
 class Bets(NamedTuple):
@@ -54,10 +56,34 @@ def begin_epoch(test: BettingTest, bets: Bets) -> Bets:
 
 def settle(test: BettingTest, bets: Bets, claimed: float, came_true: bool, weight: float = 1.0) -> Bets:
     """After one outcome. claimed, weight: [0..1]. So much of the capital is at stake; its expectation under the null stays at most 1."""
+    return settle_for(test, bets, Voice(), claimed, came_true, weight, False)[0]
+
+
+class Voice(NamedTuple):
+    """What one judge's principal has made of a node's bets: the most by which it has multiplied each alternative's capital over any run of
+    epochs up to now. Above 1: it speaks against the node."""
+
+    low: float = 1.0
+    high: float = 1.0
+
+
+def settle_for(
+    test: BettingTest, bets: Bets, voice: Voice, claimed: float, came_true: bool, weight: float, bounded: bool
+) -> tuple[Bets, Voice]:
+    """The same for a judge, whose word may be bounded: it stakes no more on a failure than keeps its principal within `alone_max`.
+
+    A success counts in full, so the stakes on failures are the smaller ones, and E stays a supermartingale.
+    """
     p = min(claimed, test.claim_max)
-    ratios = (truth if came_true else (1 - truth * p) / (1 - p) for truth in test.truths)
-    low, high = (1 + weight * (ratio - 1) for ratio in ratios)
-    return Bets(bets.epochs, (bets.capital[0] * low, bets.capital[1] * high))
+    made = []
+    for capital, most, truth in zip(bets.capital, voice, test.truths, strict=True):
+        gain = (truth if came_true else (1 - truth * p) / (1 - p)) - 1
+        most = max(1.0, most)  # a run of epochs may begin here
+        stake = min(weight, (test.alone_max / most - 1) / gain) if bounded and gain > 0 else weight
+        factor = 1 + max(0.0, stake) * gain
+        made.append((capital * factor, most * factor))
+    (low, low_most), (high, high_most) = made
+    return Bets(bets.epochs, (low, high)), Voice(low_most, high_most)
 
 
 def e_value(test: BettingTest, bets: Bets) -> float:

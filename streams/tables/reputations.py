@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 
-from streams.domain.calibration import Bets
+from streams.domain.calibration import Bets, Voice
 from streams.domain.reputation import Epoch, Reputation, Tally
 from streams.runtime.stage import Table
 
@@ -21,7 +21,12 @@ def _unpack(data: bytes) -> Reputation:
     epochs, (low, high) = row.bets
     epoch = Epoch._make(row.epoch)
     evidence = {kind: Tally._make(tally) for kind, tally in epoch.evidence.items()}
-    return row._replace(bets=Bets(epochs, (low, high)), rises=tuple(row.rises), epoch=epoch._replace(evidence=evidence))
+    return row._replace(
+        bets=Bets(epochs, (low, high)),
+        voices={name: Voice._make(voice) for name, voice in row.voices.items()},
+        rises=tuple(row.rises),
+        epoch=epoch._replace(evidence=evidence),
+    )
 
 
-REPUTATIONS: Table[Reputation] = Table("reputations", b"\x01", _pack, _unpack)
+REPUTATIONS: Table[Reputation] = Table("reputations", b"\x01", _pack, _unpack, version=2)

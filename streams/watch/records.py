@@ -11,7 +11,7 @@ from confluent_kafka import Consumer
 from streams.broker.registrations import registered
 from streams.broker.topics import ends, fold
 from streams.codec import Undecodable, decoder
-from streams.domain.reputation import credibility
+from streams.domain.admiralty import credibility
 from streams.sdk.artifacts import uuid7_ms
 from streams.settings import Settings
 from streams.topology import Topology

@@ -614,3 +614,48 @@ def test_many_newcomers_of_one_mind_make_no_established_node_an_outlier() -> Non
     fleet.hours(1)
 
     assert not any(fleet.last(name)["anomalous"] for name in old)
+
+
+def test_a_judge_that_is_not_trusted_alone_cannot_demote_alone() -> None:
+    """Weight 0.9: false verdicts of one principal, under two names, move only the slow channel; another's is the last straw."""
+    fleet = Fleet()
+    fleet.nodes("honest")
+    fleet.judges("mallory", "malcolm", weight=0.9, principal="p-mallory")
+    fleet.judges("dave", weight=0.9)
+    for number in range(20):
+        fleet.verdict("mallory" if number % 2 else "malcolm", "honest", number, "refuted", claimed=0.95)
+    fleet.hours(1)
+    alone = fleet.last("honest")
+    fleet.verdict("dave", "honest", 99, "refuted", claimed=0.95)
+
+    assert (alone["cause"], alone["score"]) == ("epoch_ended", 0.45), "0.05 an hour is the most"
+    assert alone["e_value"] < 28 and alone["against"] == {"p-mallory": pytest.approx(20)}
+    assert fleet.last("honest")["cause"] == "inflation_detected"
+    assert set(fleet.last("honest")["against"]) == {"p-mallory", "p-dave"}
+    assert fleet.node("honest").voices == {}, "its bets have started afresh"
+
+
+def test_a_collection_counts_only_near_the_time_when_it_ended() -> None:
+    """A copy that comes when its id is forgotten is too old to count; one from the future could be counted twice."""
+    fleet = Fleet()
+    fleet.nodes("node-1")
+    day = 24 * HOUR_MS
+    fleet.collection("node-1", 1)
+    for number, ended_at in ((2, fleet.now - 180 * day), (3, fleet.now + 2 * day), (4, 0), (5, fleet.now - 100 * day)):
+        fleet.collection("node-1", number, ended_at=ended_at)
+    first = fleet.now
+    fleet.now += 180 * day + 1
+    fleet.collection("node-1", 1, ended_at=first)
+
+    assert (fleet.counts["collection"], fleet.counts["collection_ignored:out_of_time"]) == (2, 4)
+
+
+def test_a_tick_older_than_what_is_remembered_ends_nothing() -> None:
+    """The row that says which epoch was the last goes with the horizon; a copy of an old tick must not find it gone."""
+    fleet = Fleet()
+    fleet.hours(1)
+    old = fleet.now
+    fleet.now += 181 * 24 * HOUR_MS
+    fleet.tick(old - HOUR_MS)
+
+    assert (fleet.counts["epoch_ended"], fleet.counts["ignored:tick"]) == (1, 1)

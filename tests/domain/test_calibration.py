@@ -7,9 +7,19 @@ import random
 import numpy as np
 import pytest
 
-from streams.domain.calibration import Bets, BettingTest, begin_epoch, e_value, is_inflated, no_bets, settle
+from streams.domain.calibration import (
+    Bets,
+    BettingTest,
+    Voice,
+    begin_epoch,
+    e_value,
+    is_inflated,
+    no_bets,
+    settle,
+    settle_for,
+)
 
-TEST = BettingTest(level=0.035, truths=(0.5, 0.78), from_start=0.7, claim_max=0.99)
+TEST = BettingTest(level=0.035, truths=(0.5, 0.78), from_start=0.7, claim_max=0.99, alone_max=20)
 
 
 def caught(claimed: float, truth: list[float], outcomes: int, nodes: int, seed: int = 1) -> np.ndarray:
@@ -119,3 +129,31 @@ def test_a_node_that_turns_is_caught_within_three_epochs_of_it() -> None:
     print(f"a turn from 0.9 to 0.6 in epoch 20: {share:.1%} of {len(turned)} caught within 3 epochs")
 
     assert share >= 0.88
+
+
+def test_one_bounded_principal_never_demotes_alone_and_two_do() -> None:
+    """1,000 false verdicts on claims of 0.99, over 50 epochs; then one of somebody else."""
+    bets, mallory = no_bets(TEST), Voice()
+    for _ in range(50):
+        bets = begin_epoch(TEST, bets)
+        for _ in range(20):
+            bets, mallory = settle_for(TEST, bets, mallory, 0.99, False, 0.9, bounded=True)
+            assert not is_inflated(TEST, bets)
+    assert 16 < e_value(TEST, bets) < 20, "as far as one may bring it"
+
+    bets, _ = settle_for(TEST, bets, Voice(), 0.99, False, 0.9, bounded=True)
+    assert is_inflated(TEST, bets)
+
+
+@pytest.mark.parametrize("most", [1.0, 12.0, 20.0])
+@pytest.mark.parametrize("claimed", [0.0, 0.5, 0.9, 1.0])
+def test_a_bound_takes_nothing_from_an_honest_nodes_guarantee(claimed: float, most: float) -> None:
+    """Under honesty a bounded bet is worth at most what it costs. Exact, not simulated."""
+    before, voice = begin_epoch(TEST, Bets(3, (0.2, 1.7))), Voice(most, most)
+    p = min(claimed, TEST.claim_max)
+    right, wrong = (
+        e_value(TEST, settle_for(TEST, before, voice, claimed, came_true, 0.9, bounded=True)[0])
+        for came_true in (True, False)
+    )
+
+    assert p * right + (1 - p) * wrong <= e_value(TEST, before) + 1e-12

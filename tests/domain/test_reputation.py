@@ -5,9 +5,12 @@ from __future__ import annotations
 import pytest
 
 from streams.domain import reputation as rep
+from streams.domain.admiralty import credibility, grade
+from streams.domain.epochs import end_epoch
 from streams.domain.identity import is_sealed, seal
 from streams.domain.judge import new_judge, vote, vote_weight
-from streams.domain.reputation import Rules, grade, newcomer, quota, uncertainty
+from streams.domain.newcomers import newcomer
+from streams.domain.reputation import Heard, Rules, quota, uncertainty
 from streams.tables.reputations import REPUTATIONS
 from streams.topology import load
 from streams.units import duration_ms
@@ -56,10 +59,10 @@ def test_a_score_stays_within_its_bounds() -> None:
     probation = NEW._replace(probation_left=10_000)
     for hour in range(50):
         for _ in range(9):
-            good = rep.observe(RULES, good, rep.COLLECTION, 0, True, 1.0, None)
-            bad = rep.observe(RULES, bad, rep.COLLECTION, 0, False, 1.0, None)
-            probation = rep.observe(RULES, probation, rep.COLLECTION, 0, True, 1.0, None)
-        ended = rep.end_epoch(RULES, {"g": good, "b": bad, "p": probation}, hour * rep.HOUR_MS)
+            good = rep.observe(RULES, good, Heard(rep.COLLECTION, 0, True, 1.0))
+            bad = rep.observe(RULES, bad, Heard(rep.COLLECTION, 0, False, 1.0))
+            probation = rep.observe(RULES, probation, Heard(rep.COLLECTION, 0, True, 1.0))
+        ended = end_epoch(RULES, {"g": good, "b": bad, "p": probation}, hour * rep.HOUR_MS)
         good, bad, probation = (ended[name].node for name in "gbp")
 
     assert (good.score, bad.score, probation.score) == (0.9, 0.1, 0.5)
@@ -67,7 +70,9 @@ def test_a_score_stays_within_its_bounds() -> None:
 
 def test_a_row_survives_its_bytes() -> None:
     """Every float comes back as the same bits."""
-    node = rep.observe(RULES, rep.receive(NEW, 4, 3, 1, 123_456, 99), rep.VERDICT, 9, False, 1 / 3, 0.1 + 0.2)
+    node = rep.observe(
+        RULES, rep.receive(NEW, 4, 3, 1, 123_456, 99), Heard(rep.VERDICT, 9, False, 1 / 3, 0.1 + 0.2, "carol")
+    )
 
     assert REPUTATIONS.unpack(REPUTATIONS.pack(node)) == node
 
@@ -119,4 +124,4 @@ def test_credibility_is_what_others_say(
     principals: int, others: int, confirmed: int, refuted: int, expected: int
 ) -> None:
     """From 1, confirmed by others, to 6, can't be judged; repeating is not corroborating, a verdict of false outweighs both."""
-    assert rep.credibility(principals, others, confirmed, refuted) == expected
+    assert credibility(principals, others, confirmed, refuted) == expected

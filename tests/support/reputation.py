@@ -114,7 +114,7 @@ class Fleet:
     def collection(self, node: str, number: int, outcome: str = "success", count: int = 1, **fields: Any) -> None:
         event = {
             "collection_id": f"c-{number}", "node_id": node, "target_id": "t", "assignment": None, "outcome": outcome,
-            "artifact_count": count, "duration_ms": 10, "error": None, "simulated": False, **fields,
+            "artifact_count": count, "ended_at": self.now, "duration_ms": 10, "error": None, "simulated": False, **fields,
         }  # fmt: skip
         token = node_token(derive(SECRET, "node-token"), node, 1)
         value = encoder("collection")(event)
