@@ -44,7 +44,7 @@ def registered(topology: Topology, settings: Settings, role: Role = NODE) -> dic
     found: dict[str, dict[str, Any]] = {}
     for message in fold(settings, topology.topic("control").name):
         try:
-            event = decode(message.value())
+            event = decode(message.value() or b"")
         except Undecodable:
             continue
         if event["kind"] == role.event and event["generation"] >= found.get(event["node_id"], event)["generation"]:
@@ -181,7 +181,10 @@ def in_force(
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
         for message in fold(settings, topology.topic("batches").name, last=200):
-            event = decode(message.value())
+            try:
+                event = decode(message.value() or b"")
+            except Undecodable:
+                continue
             if (
                 event["stage"] == stage
                 and event["partition"] == partition

@@ -168,12 +168,6 @@ def quota(rules: Rules, node: Reputation, node_limit: int) -> int:
     return max(rules.quota_min, min(int(most), int(most * node.successes / evidence)))
 
 
-def mean(rules: Rules, node: Reputation) -> float:
-    """Of Beta(α, β): the expected share of successes."""
-    alpha, beta = rules.prior[0] + node.successes, rules.prior[1] + node.failures
-    return published(alpha / (alpha + beta))
-
-
 def uncertainty(rules: Rules, node: Reputation) -> float:
     """Standard deviation of Beta(α, β) [0..0.2]: what is not known yet of its success rate."""
     alpha, beta = rules.prior[0] + node.successes, rules.prior[1] + node.failures

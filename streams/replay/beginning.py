@@ -7,8 +7,10 @@ everything after it is recomputed.
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from confluent_kafka import Consumer
@@ -42,12 +44,15 @@ class Beginning:
     before: Sequence[Batch] = ()  # of sources kept for ever: what was read of them before the first step
     seeds: Mapping[tuple[str, bytes], bytes] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def starts(self) -> dict[str, int]:
         """The first offset judged of each source that has been left out in part."""
         starts: dict[str, int] = {}
         for step in self.steps if self.left_out else ():
             starts.setdefault(step.event["topic"], step.event["first_offset"])
+        if self.left_out and self.steps:
+            for source, applied in self.steps[0].event["applied"].items():
+                starts.setdefault(source, applied + 1)  # nothing of it is judged
         return starts
 
 
@@ -82,7 +87,7 @@ def first_complete(
         "batches",
         *also,
     ]
-    cut_ms = max(_cut_ms(settings, topology.topics[alias].name) for alias in outputs)
+    cut_ms = max(_cut_ms(settings, topology.topics[alias].name, topology.horizon_ms) for alias in outputs)
     first, before_ms = 0, 0
     for index, step in enumerate(steps):
         # a batch's outputs are written after the batch before it was recorded, so then they are behind the cut
@@ -100,13 +105,14 @@ def _first(settings: Settings, topic: str) -> dict[int, int]:
         consumer.close()
 
 
-def _cut_ms(settings: Settings, topic: str) -> int:
+def _cut_ms(settings: Settings, topic: str, horizon_ms: int) -> int:
     """Broker time from which on nothing was pruned; 0: nothing was."""
     cut_ms = 0
     for partition, low in _first(settings, topic).items():
         if low:
             first = next(fold(settings, topic, partition, until={partition: low + 1}), None)
-            cut_ms = max(cut_ms, first.timestamp()[1] if first else 0)
+            # nothing is left: retention took only what was older than the horizon
+            cut_ms = max(cut_ms, first.timestamp()[1] if first else time.time_ns() // 1_000_000 - horizon_ms)
     return cut_ms
 
 

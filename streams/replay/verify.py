@@ -82,6 +82,9 @@ class _Verification:
         self.begins: dict[int, Beginning] = {}
         self.expected: dict[tuple[str, str], bytes] = {}  # identity -> digest
         self.outside: set[tuple[str, str]] = set()  # identities of outputs that are not in the window
+        self.views: dict[
+            tuple[str, bytes | None], tuple[str, str]
+        ] = {}  # (compacted topic, key) -> identity of its newest output
 
     def run(self) -> Result:
         for where, what in self.history.garbage:
@@ -144,6 +147,8 @@ class _Verification:
         for alias, messages in decided.outputs.items():
             for message in messages:
                 output = read_output(alias, message["key"], message["value"], message.get("headers"))
+                if self._is_view(alias):
+                    self.views[alias, message["key"]] = output.identity
                 if inside:
                     self.expected[output.identity] = output.digest
                 else:
@@ -155,6 +160,10 @@ class _Verification:
         """(where, origin) of outputs whose input was not decided yet when the history was read."""
         ahead: list[tuple[str, Origin]] = []
         seen: set[tuple[str, str]] = set()
+        begun: set[tuple[str, int, int]] = set()  # (topic, partition, input partition) in which something was judged
+        shown: dict[
+            tuple[str, bytes | None], tuple[str, tuple[str, str]]
+        ] = {}  # of views: (where, identity) of each key's newest
         agent, ends = self.stage.agent, self._ends(self.history)
         for alias in (*agent.writes, *(f"{a}.dlq" for a in agent.reads if self.topology.topics[a].dlq)):
             name = self.topology.topics[alias].name
@@ -169,6 +178,16 @@ class _Verification:
                     continue
                 if not self._is_ours(where, output.origin):
                     continue
+                place = (alias, message.partition(), output.origin.partition)
+                if self._is_before(output.origin):
+                    if place in begun:  # outputs come in the order of their inputs
+                        self._find(
+                            "INVENTED", where, f"what is in front of it was decided later: origin {output.origin}"
+                        )
+                    continue
+                begun.add(place)
+                if self._is_view(alias):
+                    shown[alias, record.key] = where, output.identity
                 if _is_ahead(output.origin, ends):
                     ahead.append((where, output.origin))
                 elif output.identity in seen:
@@ -176,21 +195,45 @@ class _Verification:
                 else:
                     seen.add(output.identity)
                     self._judge(where, output, record.value)
+        self._compare_views(shown, ahead)
         for alias, identity in self.expected:
-            if self.topology.topics[alias].cleanup == "compact":
-                continue  # a view: an older event of a key may be gone from it
+            if self._is_view(alias):
+                continue  # an older event of a key may be gone from it
             topic = self.topology.topics[alias].name
             self._find("MISSING", topic, f"no output with identity {identity} is there, its input was decided")
         return ahead
 
+    def _is_view(self, alias: str) -> bool:
+        return self.topology.topics[alias].cleanup == "compact"
+
+    def _compare_views(
+        self, shown: dict[tuple[str, bytes | None], tuple[str, tuple[str, str]]], ahead: list[tuple[str, Origin]]
+    ) -> None:
+        """A view must show the newest event of each key: an older one, said again, is a true event and yet a lie."""
+        not_judged_yet = {where for where, _ in ahead}
+        for (alias, key), identity in self.views.items():
+            topic = self.topology.topics[alias].name
+            where, newest = shown.get((alias, key), (topic, None))
+            if newest != identity and where not in not_judged_yet:
+                name = (key or b"").decode(errors="replace")
+                self._find(
+                    "DIFFERS",
+                    where,
+                    f"the newest event of {name} should be {identity[1]}, it is {newest and newest[1]}",
+                )
+
     def _is_ours(self, where: str, origin: Origin) -> bool:
-        """Whether it claims to be of this stage, and of a time that can be judged."""
+        """Whether it claims to be of this stage."""
         if origin.stage not in (None, self.name):
             if origin.stage not in self.topology.agents:
                 self._find("INVENTED", where, f"no stage is called {origin.stage!r}")
             return False
+        return True
+
+    def _is_before(self, origin: Origin) -> bool:
+        """Whether its input lies before what can be judged."""
         begin = self.begins.get(origin.partition)
-        return begin is None or origin.offset >= begin.starts.get(origin.source, 0)
+        return begin is not None and origin.offset < begin.starts.get(origin.source, 0)
 
     def _judge(self, where: str, output: Output, value: bytes | None) -> None:
         if output.identity in self.outside:

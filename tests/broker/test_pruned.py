@@ -70,6 +70,23 @@ def prune(net: Network, marks: dict[str, dict[int, int]]) -> int:
     return len(cuts)
 
 
+def forge_three(net: Network) -> set[str]:
+    """A decision that never was; a revision of the time before judging begins; an old revision, true, said again in the view."""
+    producer, forged = Producer(net.settings.librdkafka_producer()), set()
+    for alias, schema, index, change in (
+        ("artifacts.decided", "decided", -1, {"sightings": 99}),
+        ("reputation.log", "reputation", -1, {"input_offset": 0, "revision": 99}),
+        ("reputation", "reputation", -2, {}),
+    ):
+        message = read_all(net.settings, net.topic(alias))[index]
+        event = decoder(schema)(message.value()) | change
+        before = end_of(net, alias)
+        producer.produce(net.topic(alias), encoder(schema)(event), message.key(), message.partition())
+        producer.flush(10)
+        forged.add(f"{net.topic(alias)}/{message.partition()}/{before[message.partition()]}")
+    return forged
+
+
 def test_what_is_left_of_a_pruned_network_is_judged(brokers: str, tmp_path: Path) -> None:
     """The first of four hours is gone. Rows that it left are taken from the decisions that read them, and counted; a forgery is found."""
     with network(brokers, tmp_path, simulated=True) as net:
@@ -112,13 +129,12 @@ def test_what_is_left_of_a_pruned_network_is_judged(brokers: str, tmp_path: Path
             net.stop()
         check_replay(net)
 
-        message = read_all(net.settings, net.topic("artifacts.decided"))[-1]
-        event = decoder("decided")(message.value()) | {"sightings": 99}
-        producer = Producer(net.settings.librdkafka_producer())
-        producer.produce(net.topic("artifacts.decided"), encoder("decided")(event), message.key())
-        producer.flush(10)
+        forged = forge_three(net)
         done = net.icn("replay", "--verify", "--json", check=False)
-        assert (done.returncode, json.loads(done.stdout)["verdict"]) == (1, "different")
+        found = json.loads(done.stdout)
+        assert (done.returncode, found["verdict"]) == (1, "different")
+        places = {finding["where"] for stage in found["stages"] for finding in stage["findings"]}
+        assert forged <= places, f"{forged - places} of {forged} not found"
 
 
 def test_a_network_of_which_nothing_whole_is_left_is_not_judged(net: Network) -> None:
