@@ -1,6 +1,7 @@
 """What can go wrong, and what the operator does about it.
 
 IcnError            a person's or a machine's fault, told in one line: what, where, what to do. No traceback
+├── NotFoundError   what was asked for isn't there: exit code 1, others 2
 ├── TopologyError   topology.yaml says something that can't be
 ├── ContractError   the cluster differs from topology.yaml, or a record from its schema
 ├── BrokerError     no broker, or it refuses
@@ -22,6 +23,10 @@ class IcnError(Exception):
 
     def __str__(self) -> str:
         return f"{self.args[0]}\n  hint: {self.hint}" if self.hint else str(self.args[0])
+
+
+class NotFoundError(IcnError):
+    """What was asked for isn't there: an answer, so exit code 1."""
 
 
 class TopologyError(IcnError):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import click
@@ -25,25 +24,25 @@ def show(wanted: str, as_json: bool) -> None:
     Example:
       icn artifact show 01a20a73-a527-7893-b6eb-7dbf6b42db83
     """
+    from streams.errors import NotFoundError
     from streams.watch.records import life, rating
 
     topology, settings = network()
     steps = life(topology, settings, wanted, say)
+    if not steps:
+        raise NotFoundError(f'nothing known of artifact "{wanted}"', "icn receipts --node NODE shows what was rejected")
     for step in steps:
         step["event"].pop("artifact", None)  # the original bytes are the first step's event
     rated = rating(topology, settings, steps)
     if as_json:
         print_json({"wanted": wanted, "rating": rated, "steps": steps})
-    elif steps:
+    else:
         if rated:
             click.echo(_rated(rated))
         table(
             ("time", "step", "artifact", "what", "at"),
             [(when(s["time_ms"]), s["step"], own, words, s["at"]) for s in steps for own, words in _rows(s)],
         )
-    else:
-        click.echo(f"nothing known of {wanted}; icn receipts --node NODE shows what was rejected")
-    sys.exit(0 if steps else 1)
 
 
 def _rated(r: dict[str, Any]) -> str:
@@ -76,7 +75,11 @@ def _rows(step: dict[str, Any]) -> list[tuple[str, str]]:
     if step["step"] == "decided":
         facts = event["facts"]
         link = event["corroborates"]
-        about = f", corroborates {link['artifact_id']}{' independently' if link['independent'] else ''}" if link else ""
+        about = ""
+        if link and link["independent"]:
+            about = f", corroborates {link['artifact_id']} independently"
+        elif link:
+            about = f", the same content as {link['artifact_id']}, of the same node or source"
         counted = f"version {event['version']}, sighting {event['sightings']} of {event['canonical_id']}"
         return [(facts["artifact_id"], f"{event['decision']} by {facts['node_id']}: {counted}{about}")]
     if step["step"] == "receipt":

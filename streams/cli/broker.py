@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
@@ -16,6 +17,14 @@ def _local(nodes: int = 1) -> Any:
 
     _, settings = network(broker=False)
     return LocalBroker(settings.state, nodes)
+
+
+def _require_unused(state: Path) -> None:
+    from streams.errors import IcnError
+    from streams.runtime.local import UpLock
+
+    if pid := UpLock(state).holder():
+        raise IcnError(f"icn up (pid {pid}) uses this broker", "end it first, with Ctrl-C there; or --force")
 
 
 @click.group()
@@ -37,14 +46,18 @@ def start(port: int, nodes: int) -> None:
 
 
 @broker.command()
-def stop() -> None:
+@click.option("--force", is_flag=True, help="Also while `icn up` uses it; its workers wait until it is back.")
+def stop(force: bool) -> None:
     """Stop it cleanly.
 
     \b
     Example:
       icn broker stop
     """
-    stopped = _local(5).stop()
+    local = _local(5)
+    if not force:
+        _require_unused(local.folder.parent)
+    stopped = local.stop()
     click.echo("stopped" if stopped else "was not running")
 
 
@@ -89,6 +102,7 @@ def wipe(yes: bool) -> None:
     """
     local = _local(5)
     state = local.folder.parent
+    _require_unused(state)
     # tables and outboxes of a log that is gone: a new deployment must not go on with them
     folders = (local.folder, state / "workers", state / "outbox")
     if not yes:

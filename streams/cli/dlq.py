@@ -105,17 +105,23 @@ def list_(topic: str | None, last: int, as_json: bool) -> None:
 @click.argument("letter_id", metavar="ID")
 @json_option
 def show(letter_id: str, as_json: bool) -> None:
-    """Show one dead letter with its bytes. ID: its coordinates as `icn dlq list` shows them, or those of the record it was.
+    """Show one dead letter with its bytes. Exit code 1 if there is none.
+
+    ID: its coordinates as `icn dlq list` shows them, or those of the record it was.
 
     \b
     Example:
       icn dlq show artifacts.raw.dlq/0/3
       icn dlq show icn.artifacts.raw/0/17
     """
-    from streams.errors import IcnError
+    from streams.errors import IcnError, NotFoundError
 
     topology, settings = network()
     topic, _, place = letter_id.partition("/")
+    if not place:
+        raise IcnError(
+            f'"{letter_id}" names no dead letter', "icn dlq list shows their ids, for example artifacts.raw.dlq/0/3"
+        )
     (dead,) = _topics(topology, topic)
     own = topology.topic(topic) is dead
     found = next(
@@ -127,7 +133,7 @@ def show(letter_id: str, as_json: bool) -> None:
         None,
     )
     if found is None:
-        raise IcnError(f'no dead letter "{letter_id}"', f"icn dlq list {dead.alias}")
+        raise NotFoundError(f'no dead letter "{letter_id}"', f"icn dlq list {dead.alias}")
     data = found["value"] or b""
     found["decoded"] = decoded(data)
     if as_json:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import io
 import os
@@ -12,7 +13,7 @@ from typing import Any
 import click
 
 from streams import __version__
-from streams.errors import BrokerError, IcnError
+from streams.errors import BrokerError, IcnError, NotFoundError
 
 # command -> module in streams.cli, in the order of a newcomer's first day
 COMMANDS = {
@@ -82,7 +83,7 @@ def icn(topology: Path | None, brokers: str | None, state: Path | None, quiet: b
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Exit codes: 0 fine, 1 found something wrong, 2 could not do it."""
+    """Exit codes: 0 fine, 1 found something wrong, or not found, 2 could not do it."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a file's name or an id may hold what is no text
@@ -91,13 +92,15 @@ def main(argv: list[str] | None = None) -> None:
     except click.exceptions.Exit as error:
         code = error.exit_code
     except click.ClickException as error:
+        if isinstance(error, click.UsageError):
+            error.message += meant(error)
         error.show()
         code = 2
     except click.Abort:
         code = 130
     except IcnError as error:
         click.echo(f"icn: {fitting(error)}", err=True)
-        code = 2
+        code = 1 if isinstance(error, NotFoundError) else 2
     except BrokenPipeError:  # `icn cat … | head`
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123
         code = 0
@@ -110,6 +113,18 @@ def main(argv: list[str] | None = None) -> None:
         click.echo(f"icn: {of_kafka(error)}", err=True)
         code = 2
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def meant(error: click.UsageError) -> str:
+    """The commands that an unknown one was probably meant to be, or all there are."""
+    group = error.ctx.command if error.ctx else None
+    if not isinstance(group, click.Group) or not error.message.startswith("No such command"):
+        return ""
+    assert error.ctx is not None
+    known = group.list_commands(error.ctx)
+    wanted = error.message.split("'")[1]
+    close = difflib.get_close_matches(wanted, known)
+    return f" Did you mean {' or '.join(close)}?" if close else f" There is: {', '.join(known)}."
 
 
 def fitting(error: IcnError) -> IcnError:

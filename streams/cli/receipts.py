@@ -26,7 +26,7 @@ def receipts(node_id: str, last: int, as_json: bool) -> None:
     from streams.broker.registrations import registered
     from streams.broker.topics import fold
     from streams.codec import decoder
-    from streams.errors import IcnError
+    from streams.errors import NotFoundError
     from streams.sdk.partition import partition_of
 
     topology, settings = network()
@@ -37,7 +37,7 @@ def receipts(node_id: str, last: int, as_json: bool) -> None:
         if m.key() == node_id.encode()
     ]
     if not found and node_id not in registered(topology, settings):
-        raise IcnError(f'node "{node_id}" is not registered', "icn node list")
+        raise NotFoundError(f'node "{node_id}" is not registered', "icn node list")
     found = found[-last:]
     if as_json:
         print_json(
@@ -67,7 +67,7 @@ def receipts(node_id: str, last: int, as_json: bool) -> None:
         if more := Counter(o["outcome"] for o in told[ARTIFACTS_SHOWN:]):
             left = ", ".join(f"{n} {k}" for k, n in more.items())
             rows.append((when(message.timestamp()[1]), receipt["stage"], "… (--json has all)", left, *about))
-    table(("time", "stage", "artifact", "outcome", "quota left", "status"), rows, right=(4,))
+    table(("time", "stage", "artifact", "outcome", "quota left", "status"), rows, right=(4,), whole=(2,))
 
 
 def _words(outcome: dict[str, Any]) -> str:

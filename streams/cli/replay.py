@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import click
 
-from streams.cli.show import json_option, network, print_json, say, table
+from streams.cli.show import json_option, network, print_json, progress, table
 
 
 class Moment(click.ParamType):
@@ -57,8 +57,8 @@ def replay(verify: bool, stages: tuple[str, ...], from_ms: int | None, to_ms: in
     results = []
     for name in [topology.agent(stage).name for stage in stages] or topology.agents:
         stage, rule = load_stage(name, topology, settings)
-        results.append(verify_stage(topology, settings, stage, rule, history, from_ms, to_ms, say))
-    sums = balance(topology, settings, history, say)
+        results.append(verify_stage(topology, settings, stage, rule, history, from_ms, to_ms, progress))
+    sums = balance(topology, settings, history, progress)
     found = [finding for result in results for finding in result.findings]
     wrong = [finding for finding in found if finding.judged]
     compared = sum(result.compared for result in results)

@@ -72,17 +72,18 @@ def show(node_id: str, last: int, as_json: bool) -> None:
     Example:
       icn reputation show node-7
     """
+    from streams.errors import NotFoundError
     from streams.watch.reputation import pending, story
 
     topology, settings = network()
     revisions = story(topology, settings, node_id)
-    waiting = pending(topology, settings, node_id, revisions[-1]["published_ms"]) if revisions else {}
+    if not revisions:
+        raise NotFoundError(f'nothing known of node "{node_id}"', "icn node list shows who is registered")
+    waiting = pending(topology, settings, node_id, revisions[-1]["published_ms"])
     for revision in revisions:
         revision.pop("state")
     if as_json:
         print_json({"node_id": node_id, "votes_since": waiting, "revisions": revisions})
-    elif not revisions:
-        click.echo(f"nothing known of {node_id}; icn node list shows who is registered")
     else:
         rules = topology.protocol["reputation"]
         for line in _told(revisions[-1], rules, topology.simulated):
@@ -109,7 +110,6 @@ def show(node_id: str, last: int, as_json: bool) -> None:
             ],
             right=(0, 3, 4, 5, 6),
         )
-    sys.exit(0 if revisions else 1)
 
 
 def _told(r: dict[str, Any], rules: dict[str, Any], simulated: bool) -> list[str]:

@@ -67,6 +67,11 @@ def broker_hint() -> str:
 
     if os.environ.get("ICN_BROKERS") or load().local.get("brokers"):
         return "is the broker running? is --broker (ICN_BROKERS) right?"
+    from streams.broker.local import LocalBroker
+    from streams.settings import read_settings
+
+    if pid := LocalBroker(read_settings(load()).state).pid():
+        return f"the local broker runs (pid {pid}) and doesn't answer yet: it may be starting, try again in a moment"
     return "icn broker status says whether the local one runs; --broker host:port uses another"
 
 
@@ -93,6 +98,12 @@ def say(text: str) -> None:
         click.echo(text, err=True)
 
 
+def progress(text: str) -> None:
+    """What is being done now, on one line of a terminal that the next one overwrites; into a file, nothing: it is no result."""
+    if sys.stderr.isatty() and not os.environ.get("ICN_QUIET"):
+        click.echo(f"\r{_cut(text, (_room() or 80) - 1, prose=True)}\x1b[K\r", nl=False, err=True)
+
+
 def print_json(value: Any) -> None:
     """One document, indented for a terminal, compact for a pipe."""
     from streams.codec import jsonable
@@ -100,13 +111,20 @@ def print_json(value: Any) -> None:
     click.echo(json.dumps(jsonable(value), ensure_ascii=False, indent=2 if sys.stdout.isatty() else None))
 
 
-def table(header: Sequence[str], rows: Iterable[Sequence[Any]], right: Iterable[int] = (), title: str = "") -> None:
-    """A plain table, columns as wide as needed and as the terminal allows; `right`: columns of numbers, never shortened."""
+def table(
+    header: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+    right: Iterable[int] = (),
+    whole: Iterable[int] = (),
+    title: str = "",
+) -> None:
+    """A plain table, columns as wide as needed and as the terminal allows. `right`: columns of numbers; `whole`: of ids that people copy;
+    neither is shortened."""
     cells = [[_printable(str(cell)) for cell in row] for row in rows]
-    numbers = set(right)
+    numbers, kept = set(right), {*right, *whole}
     needed = [max(len(line[i]) for line in [list(header), *cells]) for i in range(len(header))]
     room = _room()
-    least = [max([1, *(len(row[i]) for row in cells)]) if i in numbers else CELL_MIN for i in range(len(header))]
+    least = [max([1, *(len(row[i]) for row in cells)]) if i in kept else CELL_MIN for i in range(len(header))]
     widths = needed if room is None else fit(needed, least, room)
 
     def line(row: Sequence[str]) -> str:

@@ -11,8 +11,9 @@ from streams.cli.show import clip, json_option, network, print_json, table
 
 @click.command()
 @click.option("-n", "--count", default=10, show_default=True, type=click.IntRange(1, 1000), help="How many.")
+@click.option("--node", "node_id", help="Only this node's; ranks stay those of the whole list.")
 @json_option
-def top(count: int, as_json: bool) -> None:
+def top(count: int, node_id: str | None, as_json: bool) -> None:
     """Show the highest priorities with each factor of the score.
 
     score = (threat + opportunity + confidence term) × reputation × decay; decay halves in 24 h from the first sighting.
@@ -20,11 +21,12 @@ def top(count: int, as_json: bool) -> None:
     \b
     Example:
       icn top -n 20
+      icn top --node node-7
     """
     from streams.watch.ranking import top as rank
 
     topology, settings = network()
-    best = rank(topology, settings, count, time.time_ns() // 1_000_000)
+    best = rank(topology, settings, count, time.time_ns() // 1_000_000, node_id)
     if as_json:
         print_json(best)
         return
@@ -47,6 +49,7 @@ def top(count: int, as_json: bool) -> None:
             for e in best
         ],
         right=(0, 1, 2, 3, 4, 5, 6),
+        whole=(8,),
     )
 
 

@@ -19,14 +19,17 @@ def up(workers: int) -> None:
     Example:
       icn up --workers 2
     """
-    from streams.runtime.local import broker_and_topics
+    from streams.runtime.local import UpLock, broker_and_topics
     from streams.runtime.supervisor import Supervisor
     from streams.runtime.worker import setup_logging
+    from streams.settings import read_settings
     from streams.topology import load
 
     topology = load()
     if given := os.environ.get("ICN_BROKERS") or topology.local.get("brokers"):
         reach(given)
+    lock = UpLock(read_settings(topology).state)
+    lock.take()
     with broker_and_topics(topology, say) as settings:
         setup_logging()
         os.environ["ICN_BROKERS"] = settings.brokers

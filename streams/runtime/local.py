@@ -3,17 +3,56 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import IO
 
 from streams.broker.admin import Admin
 from streams.broker.deployment_key import claim
 from streams.broker.local import LocalBroker
+from streams.errors import IcnError
 from streams.settings import Settings, read_settings
 from streams.topology import Topology
+
+
+class UpLock:
+    """Held by `icn up` while it runs: one on a state folder."""
+
+    def __init__(self, state: Path) -> None:
+        self.path = state / "up.lock"
+
+    def take(self) -> None:
+        """Until the process ends. Raises IcnError if another has it."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = self.path.open("a+")
+        if not _locked(self._file):
+            raise IcnError(
+                f"icn up already runs on {self.path.parent} (pid {self.holder() or '?'})",
+                "icn worker adds workers to it; --state FOLDER makes another network",
+            )
+        self._file.truncate(0)
+        self._file.write(str(os.getpid()))
+        self._file.flush()
+
+    def holder(self) -> str | None:
+        """The pid of the one that runs now; None: none does."""
+        try:
+            with self.path.open() as file:
+                return None if _locked(file) else file.read().strip()
+        except FileNotFoundError:
+            return None
+
+
+def _locked(file: IO[str]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 @contextlib.contextmanager

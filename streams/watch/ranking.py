@@ -19,9 +19,15 @@ TOP_MAX = 1000
 
 
 def top(
-    topology: Topology, settings: Settings, count: int, now_ms: int, progress: Callable[[int, int], None] | None = None
+    topology: Topology,
+    settings: Settings,
+    count: int,
+    now_ms: int,
+    node_id: str | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> list[dict[str, Any]]:
-    """The highest priorities, best first: each the newest priority event with `rank`, `score_now` and its coordinates.
+    """The highest priorities, best first: each the newest priority event with `rank`, `score_now` and its coordinates. node_id: only its
+    artifacts among the first thousand.
 
     Order: rank_key + log2(effective reputation), which time doesn't change; ties by canonical_id. The reputation is the node's newest
     revision, not the one that was stamped on the artifact: a demoted node's artifacts sink, all of them. Score 0 is unranked.
@@ -43,7 +49,7 @@ def top(
             event["effective_reputation"], event["reputation_revision"] = now
     eligible = [e for e in newest.values() if e["rank_key"] is not None and e["effective_reputation"] > 0]
     best = heapq.nsmallest(
-        min(count, TOP_MAX),
+        TOP_MAX if node_id else min(count, TOP_MAX),
         eligible,
         key=lambda e: (-ranked(e["rank_key"], e["effective_reputation"]), e["canonical_id"], e["dedup_hash"]),
     )
@@ -54,4 +60,4 @@ def top(
         event["score_now"] = score_now(
             base, event["effective_reputation"], event["first_seen_ms"], now_ms, half_life_ms
         )
-    return best
+    return best if node_id is None else [event for event in best if event["node_id"] == node_id][:count]
