@@ -6,6 +6,7 @@ IcnError            a person's or a machine's fault, told in one line: what, whe
 ├── ContractError   the cluster differs from topology.yaml, or a record from its schema
 ├── BrokerError     no broker, or it refuses
 ├── ArtifactError   an artifact that the network would reject; raised by the SDK before it is sent
+├── AuditError      the audit log can't be written, or not so
 ├── OutboxError     the SDK's outbox can't be used
 └── UndecidedError  a node was closed before an artifact had its decision
 Fatal               a worker can't go on without risking a wrong decision: it exits 70 and is restarted
@@ -51,6 +52,10 @@ class ArtifactError(IcnError):
 
 class OutboxError(IcnError):
     """The SDK's outbox can't be used."""
+
+
+class AuditError(IcnError):
+    """The audit log can't be written, or not so."""
 
 
 class Fatal(Exception):
