@@ -54,6 +54,11 @@ class Checkpoint:
             )
         )
 
+    @property
+    def name(self) -> str:
+        """The transactional id."""
+        return f"{self.stage.agent.group}-{self.partition}"
+
     def fence(self) -> None:
         """End whatever an older owner left open; from now on it can commit nothing. Raises Fatal."""
         try:
@@ -84,6 +89,26 @@ class Checkpoint:
             self.topic_id,
             self._transact(f"{len(keys)} deletions", {}, tombstones, store.marker, None),
         )
+
+    def commit_nothing(self, marker: Marker) -> None:
+        """A transaction that only says again what was said last. Raises Fatal."""
+        self._transact("the end of a hanging one", {}, [], marker, None)
+
+    def abort_nothing(self) -> None:
+        """A transaction that touches every partition this stage writes to, and is aborted. Raises Fatal."""
+        agent = self.stage.agent
+        written = [*agent.writes, *(f"{alias}.dlq" for alias in agent.reads if self.topics[alias].dlq), "batches"]
+        places = [(agent.changelog, self.partition)] + [
+            (self.topics[alias].name, n) for alias in written for n in range(self.topics[alias].partitions)
+        ]
+        try:
+            self.producer.begin_transaction()
+            for topic, partition in places:
+                self.producer.produce(topic, b"", b"", partition=partition)
+            self.producer.flush(FENCE_TIMEOUT_S)
+            self.producer.abort_transaction(FENCE_TIMEOUT_S)
+        except (KafkaException, BufferError) as error:
+            raise Fatal(f"{self.name}: a hanging transaction could not be aborted: {error}") from error
 
     def _transact(
         self,

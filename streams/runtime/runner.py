@@ -20,6 +20,7 @@ from streams.broker.topics import fold, watermarks
 from streams.codec import Undecodable, decoder
 from streams.errors import Fatal
 from streams.runtime.checkpoint import Checkpoint, Passed
+from streams.runtime.hanging import end_hanging
 from streams.runtime.stage import Batch, Record, Stage
 from streams.runtime.store import Store, open_store, restore
 from streams.settings import Settings
@@ -29,7 +30,7 @@ log = logging.getLogger("icn.stage")
 
 HORIZONS_KEPT = 2
 SWEPT_AT_ONCE = 2_000
-SETTLE_S = 30
+SETTLE_S, HANGS_AFTER_S = 30, 5
 
 Source = tuple[str, int]  # (topic alias, partition)
 
@@ -141,7 +142,7 @@ class Runner:
 
     def _require_settled(self, partition: int, reader: Consumer) -> None:
         """Behind the fence every transaction on the changelog is ours and over. One that isn't hangs: it would be committed by the end of
-        our next one, so what it decided would be decided twice.
+        our next one, so what it decided would be decided twice. It is ended as it was ended elsewhere.
         """
         topic, tp = self.stage.agent.changelog, TopicPartition(self.stage.agent.changelog, partition)
         deadline = time.monotonic() + SETTLE_S
@@ -154,12 +155,17 @@ class Runner:
             _, settled = watermarks(reader, topic, partition)
             if settled >= written:
                 return
-            if time.monotonic() > deadline:
+            waited = SETTLE_S - (deadline - time.monotonic())
+            if waited > HANGS_AFTER_S and end_hanging(
+                self.owned[partition].checkpoint, self.settings, settled, written
+            ):
+                continue
+            if waited > SETTLE_S:
                 raise Fatal(
                     f"{topic}/{partition}: offsets {settled}..{written - 1} are of a transaction that the broker neither committed nor "
                     "aborted. kafka-transactions.sh find-hanging, then abort, ends it"
                 )
-            time.sleep(0.2)
+            time.sleep(0.2 if waited < HANGS_AFTER_S else 1)
 
     def _refuse_lost_tables(self) -> None:
         """Tables that are empty though batches were decided: to begin afresh would decide everything twice."""

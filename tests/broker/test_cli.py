@@ -74,9 +74,12 @@ def test_produce_goes_on_after_what_it_can_not_send(net: Network, tmp_path: Path
 
 
 def test_what_is_unknown_is_refused(net: Network) -> None:
-    """Exit code 2, one line, no traceback."""
+    """Exit code 2, one line, no traceback; 1 where there is nothing under that name."""
+    for missing in (("receipts", "--node", "nope"), ("artifact", "show", "nope"), ("reputation", "show", "nope")):
+        ended = net.icn(*missing, check=False)
+        assert (ended.returncode, ended.stdout, "Traceback" in ended.stderr) == (1, "", False), (missing, ended.stderr)
     for command in (
-        ("receipts", "--node", "nope"),
+        ("dlq", "show", "5"),
         ("receipts", "--node", "nope", "--last", "0"),
         ("lag", "--group", "nope"),
         ("node", "register", "new", "--principal", "p", "--rotate"),

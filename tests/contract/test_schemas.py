@@ -78,7 +78,7 @@ def test_ids_are_unique_and_every_schema_has_one() -> None:
 
 def test_every_topic_names_a_schema_that_exists() -> None:
     """topology.yaml's `value`."""
-    assert {topic.schema for topic in load().topics.values()} <= {*NAMES, "json"}
+    assert {topic.schema for topic in load().topics.values()} <= {*NAMES, "json", "note"}
 
 
 def test_outcomes_written_by_hand_are_what_avro_writes() -> None:
