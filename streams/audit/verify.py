@@ -37,6 +37,9 @@ AHEAD = 4_096  # sealed entries looked at to find where a record belongs
 LEAVES_AT_ONCE = 1_024
 
 
+BY_THE_TREE = ("ALTERED", "REORDERED")  # what the chain says of a place is more exact
+
+
 class Item(NamedTuple):
     """A message as it is on the topic."""
 
@@ -144,7 +147,7 @@ class Verifier:
         self._orphans: list[int] = []  # offsets of corrupt records that may be anybody's
         self._marked: dict[int, str] = {}  # offset -> what was found there
         self._moved: list[int] = []
-        self._gone: list[Sealed] = []  # sealed, and not there
+        self._gone: dict[bytes, Sealed] = {}  # identity -> sealed, and not there so far
         self._previous: list[tuple[bytes, int, int]] = []  # (run, last seq, offset of the process_start that says so)
         self._tree = Frontier()
         self._leaves: list[bytes] = []
@@ -159,6 +162,8 @@ class Verifier:
     def _read_notes(self, notes: Iterable[Published], anchor: Published | None) -> None:
         self._notes: list[tuple[Published, Checkpoint]] = []
         self._published: set[bytes] = set()
+        self._unreadable = 0  # notes that are none of ours
+        self._unpublished: list[tuple[int, int]] = []  # (offset, size): a seal tells of a checkpoint that isn't there
         largest = -1
         for published in notes:
             signed = self._signed(published)
@@ -196,6 +201,7 @@ class Verifier:
             verify(note, mine[0])
         except NoteError as error:
             self._find("CORRUPT", published.where, f"checkpoint: {error}")
+            self._unreadable += 1
             return None
         return checkpoint
 
@@ -244,10 +250,13 @@ class Verifier:
         while self._ahead and self._ahead[0].offset < offset_before:  # taken by retention
             self._leaf(self._ahead.popleft().entry)
             self.result.pruned += 1
+        if (late := self._gone.pop(here.identity, None)) is not None:
+            if late.entry != here.entry:
+                self._mark("REORDERED", here.offset, f"it was sealed at offset {late.offset}")
+            return
         for number, sealed in enumerate(self._ahead):
             if sealed.identity == here.identity:
-                for _ in range(number):
-                    self._gone.append(self._take())
+                self._pass_over(number)
                 self._take()
                 if sealed.entry != here.entry:
                     if sealed.offset == here.offset:
@@ -257,8 +266,7 @@ class Verifier:
                 return
         for number, sealed in enumerate(self._ahead):
             if sealed.offset == here.offset or (sealed.run, sealed.seq) == (here.run, here.seq):
-                for _ in range(number):
-                    self._gone.append(self._take())
+                self._pass_over(number)
                 taken = self._take()
                 self._mark("ALTERED", here.offset, f"sealed was {taken.hash.hex()}, there is {here.hash.hex()}", taken)
                 return
@@ -266,6 +274,11 @@ class Verifier:
             self._mark("ALTERED", here.offset, "it is not among what was sealed there: put in later")
         else:
             self._note_unsealed(here.entry)
+
+    def _pass_over(self, number: int) -> None:
+        for _ in range(number):
+            sealed = self._take()
+            self._gone[sealed.identity] = sealed
 
     def _fill(self) -> bool:
         while len(self._ahead) < AHEAD and (data := next(self._more, None)) is not None:
@@ -322,7 +335,8 @@ class Verifier:
         self.result.runs += 1
         if seq:
             run = Run(first_seq=seq, next_seq=seq)
-            if not self.low:  # else retention may have taken the run's beginning
+            # with a low end above 0 retention may have taken the run's beginning
+            if not self.low and not self._stand_in(-1, item.offset, seq):
                 run.gaps = [Gap(0, seq - 1, item.offset)]
             return run
         run = Run(last_hash=value[PREV])
@@ -347,6 +361,14 @@ class Verifier:
         else:
             self._orphans.append(offset)
 
+    def _stand_in(self, after: int, before: int, missing: int) -> bool:
+        """Whether corrupt records of nobody, between these offsets, are what is missing from a run."""
+        mine = [offset for offset in self._orphans if after < offset < before]
+        if len(mine) < missing:
+            return False
+        self._orphans = [offset for offset in self._orphans if offset not in mine[:missing]]
+        return True
+
     def _broken_link(self, run: Run, offset: int) -> None:
         if run.last_offset not in self._marked and offset not in self._marked:
             where = run.last_offset if run.last_offset >= 0 else offset
@@ -356,11 +378,7 @@ class Verifier:
         offset = item.offset
         if seq > run.next_seq:
             missing = seq - run.next_seq
-            mine = [o for o in self._orphans if run.last_offset < o < offset]
-            if len(mine) >= missing:  # corrupt records stand in for them
-                for orphan in mine[:missing]:
-                    self._orphans.remove(orphan)
-            else:
+            if not self._stand_in(run.last_offset, offset, missing):
                 run.gaps.append(Gap(run.next_seq, seq - 1, offset))
             run.newest.extend(b"" for _ in range(min(missing, REMEMBERED)))
             run.last_hash, run.next_seq = hashed, seq + 1
@@ -415,11 +433,7 @@ class Verifier:
             self._mark("UNDECIDABLE", item.offset, str(error))
             return
         if origin == self.origin and hashed not in self._published:
-            self._find(
-                "MISSING",
-                self._at(item.offset),
-                f"the checkpoint of {size} entries that it tells of was not published, or is gone",
-            )
+            self._unpublished.append((item.offset, size))
 
     # -- in the end -------------------------------------------------------
 
@@ -430,11 +444,12 @@ class Verifier:
             if sealed.offset < self.low:
                 self.result.pruned += 1
             else:
-                self._gone.append(sealed)
+                self._gone[sealed.identity] = sealed
         self._grow()
         self._judge_roots()
         self._judge_gaps()
         self._judge_gone()
+        self._judge_unpublished()
         if (
             self._moved
             and not any(not finding.is_notice for finding in self.result.findings)
@@ -482,23 +497,21 @@ class Verifier:
         touched = any(not finding.is_notice for finding in self.result.findings)
         if not self._have_entries and (touched or any(run.gaps for run in self._runs.values())):
             return  # the tree differs because a record does, and that is told
+        for published, signed in wrong:
+            # signed with the tree that is here, of as many entries or more: then there were two trees
+            other = next((c for c in good if c.size >= signed.size), None)
+            if other is not None:
+                text = f"signed were both\n{signed.text}and\n{other.text}and they are not of one tree"
+                self._find("FORKED", published.where, text, len(wrong))
+                return
         published, signed = wrong[0]
-        if good and (self._have_entries or (self._anchor is not None and signed == self._anchor[1])):
-            other = max(good, key=lambda c: c.size)
-            text = f"signed were both\n{signed.text}and\n{other.text}and they are not of one tree"
-            self._find("FORKED", published.where, text, len(wrong))
-        else:
-            below = max((c.size for c in good if c.size < signed.size), default=0)
-            self._find(
-                "ALTERED",
-                published.where,
-                f"entries {below}..{signed.size - 1} don't give the root that was signed",
-                len(wrong),
-            )
+        below = max((c.size for c in good if c.size < signed.size), default=0)
+        told = f"entries {below}..{signed.size - 1} don't give the root that was signed"
+        self._find("ALTERED", published.where, told, len(wrong))
 
     def _judge_gaps(self) -> None:
         """seq proves a hole; what was sealed tells where."""
-        gone = {(sealed.run, sealed.seq) for sealed in self._gone}
+        gone = {(sealed.run, sealed.seq) for sealed in self._gone.values()}
         explained: set[tuple[bytes, int]] = set()
         for key, run in self._runs.items():
             for first, last, offset in run.gaps:
@@ -513,19 +526,30 @@ class Verifier:
         for key, last, offset in self._previous:
             known = self._runs.get(key)
             end = known.next_seq if known else 0
-            if last >= end and (known or not self.low):
+            orphaned = (
+                self._stand_in(known.last_offset if known else -1, offset, last - end + 1) if last >= end else True
+            )
+            if not orphaned and (known or not self.low):
                 lost = {(run_id, seq) for run_id, seq in gone if run_id == key and end <= seq <= last}
                 explained |= lost
                 what = "it was sealed" if lost else "the next run says so"
                 self._find("MISSING", self._at(offset), f"seq {end}..{last} of run {key.hex()}: {what}", last - end + 1)
-        self._gone = [sealed for sealed in self._gone if (sealed.run, sealed.seq) not in explained]
+        self._gone = {i: sealed for i, sealed in self._gone.items() if (sealed.run, sealed.seq) not in explained}
+
+    def _judge_unpublished(self) -> None:
+        """Checkpoints that a seal tells of. One that can't be read, or another history, may be what became of them."""
+        if any(finding.kind == "FORKED" for finding in self.result.findings):
+            return
+        for offset, size in self._unpublished[self._unreadable :]:
+            told = f"it tells of a checkpoint of {size} entries, which was not published, or is gone"
+            self._find("MISSING", self._at(offset), told)
 
     def _judge_gone(self) -> None:
         if not self._gone:
             return
         last = self.result.last_offset if self.result.last_offset is not None else -1
-        tail = [sealed for sealed in self._gone if sealed.offset > last]
-        inside = [sealed for sealed in self._gone if sealed.offset <= last]
+        tail = [sealed for sealed in self._gone.values() if sealed.offset > last]
+        inside = [sealed for sealed in self._gone.values() if sealed.offset <= last]
         if tail:
             self._find(
                 "TRUNCATED", self._at(tail[0].offset), f"{len(tail)} sealed records from it on are not there", len(tail)
@@ -542,10 +566,10 @@ class Verifier:
         """One finding for a place: what the chain says of it is more exact than what the tree says."""
         before = self._marked.get(offset)
         if before is not None:
-            if before != "ALTERED" or kind == "ALTERED":
+            if before not in BY_THE_TREE or kind in BY_THE_TREE:
                 return
             where = self._at(offset)
-            self.result.findings = [f for f in self.result.findings if not (f.kind == "ALTERED" and f.where == where)]
+            self.result.findings = [f for f in self.result.findings if not (f.kind == before and f.where == where)]
         self._marked[offset] = kind
         self._find(kind, self._at(offset), detail)
 

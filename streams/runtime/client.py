@@ -89,12 +89,13 @@ class BatchThread(driver.AIOKafkaConsumerThread):
     async def begin(self, positions: Mapping[TopicPartition, int], epoch: int) -> None:
         await self.call_thread(self._begin, positions, epoch)
 
-    async def _positions(self, tps: list[TopicPartition]) -> dict[TopicPartition, int]:
+    async def _positions(self, tps: list[TopicPartition]) -> dict[TopicPartition, tuple[int, int]]:
         consumer = self._ensure_consumer()
         assigned = consumer.assignment()
-        return {tp: await consumer.position(tp) for tp in tps if tp in assigned}
+        return {tp: (await consumer.position(tp), self.delivered.get(tp, -1)) for tp in tps if tp in assigned}
 
-    async def positions(self, tps: list[TopicPartition]) -> dict[TopicPartition, int]:
+    async def positions(self, tps: list[TopicPartition]) -> dict[TopicPartition, tuple[int, int]]:
+        """tp -> (position, last offset that was handed out)."""
         return await self.call_thread(self._positions, tps)
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:

@@ -157,8 +157,12 @@ class BatchConsumer(driver.Consumer):
             return False
         offsets = {}
         for tp, source in sources.items():
-            # asked again: a fetch may have come in while we waited, and then the position is ahead of what is processed
-            offset = positions.get(tp) if not self.unprocessed[source] else self.processed.get(source)
+            offset = self.processed.get(source)
+            if tp in positions:
+                position, handed_out = positions[tp]
+                # a fetch may have come in while we waited, or be on its way to us: then the position is ahead of what is processed
+                if handed_out < (self.app.icn.runner.positions[source] if offset is None else offset):
+                    offset = position
             if offset is not None and offset > self.committed.get(tp, -1):
                 offsets[tp] = offset
         if not offsets or epoch != self.epoch:

@@ -1,0 +1,169 @@
+"""A small audit log in memory, made by the real writer and sealed with a real key: two workers, a sealer, and whoever tampers."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from streams.audit.bundle import Manifest
+from streams.audit.clock import Moment
+from streams.audit.copy import Copy
+from streams.audit.events import TYPES, Event, Writer, canonical
+from streams.audit.layout import entry, first_link
+from streams.audit.merkle import Frontier, leaf_hash
+from streams.audit.note import Checkpoint, Key, Note, log_key, sign
+from streams.audit.verify import Item
+
+TOPIC = "icn.metrics"
+MANIFEST = Manifest(TOPIC, "cluster", "topic-1", 1_800_000_000_000, {0: (0, 0)})
+ORIGIN = MANIFEST.origin(0)
+SEALER = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+KEYS: Sequence[Key] = (log_key(ORIGIN, SEALER),)
+KNOWN_TYPES = ("unknown", *TYPES)
+T0 = 1_800_000_000_000
+
+
+class World:
+    """Producers that write, and a sealer that signs now and then. Every second one record."""
+
+    def __init__(
+        self,
+        topic: str = TOPIC,
+        origin: str = ORIGIN,
+        key: Ed25519PrivateKey = SEALER,
+        change: Callable[[Item], Item] | None = None,
+    ) -> None:
+        self.change = change
+        self.topic, self.origin, self.key = topic, origin, key
+        self.items: list[Item] = []
+        self.entries: list[bytes] = []
+        self.notes: list[bytes] = []
+        self.writers: dict[str, Writer] = {}
+        self.ended: dict[str, dict[str, Any]] = {}
+
+    def at(self) -> Moment:
+        now = len(self.items) * 10**9
+        return Moment(T0 * 10**6 + now, 5 * 10**9 + now, 9 * 10**9 + now)
+
+    def start(self, name: str, run: int) -> Writer:
+        """process_start and methodology; the run before of this name is named."""
+        run_id = hashlib.sha256(f"{name} {run}".encode()).digest()[:16]
+        text = canonical({"producer_id": name, "previous": self.ended.get(name)})
+        writer = self.writers[name] = Writer(self.topic, name, run_id, bytes(16), first_link(run_id, text.encode()))
+        writer.run_id = run_id  # type: ignore[attr-defined]
+        self.say(name, Event("process_start", payload={"manifest": text}))
+        self.say(name, Event("methodology", payload={"text": "{}"}))
+        return writer
+
+    def say(self, name: str, event: Event) -> Item:
+        """One record, on the topic at once."""
+        writer = self.writers[name]
+        value = writer.record(event, self.at(), "SYNCED")
+        run_id = writer.run_id  # type: ignore[attr-defined]
+        if self.change is not None:
+            value = self.change(Item(len(self.items), 1, 0, run_id, value)).value or b""
+        writer.advance(value)
+        self.ended[name] = {"run_id": run_id.hex(), "seq": writer.seq - 1, "record_hash": value[-32:].hex()}
+        return self.put(run_id, value)
+
+    def put(self, key: bytes | None, value: bytes | None) -> Item:
+        """Any message."""
+        item = Item(len(self.items), 1, T0 + 1000 * len(self.items), key, value)
+        self.items.append(item)
+        return item
+
+    def seal(self) -> bytes:
+        """A checkpoint of all there is, and the sealer's own record of it."""
+        self.entries = [as_entry(self.topic, item) for item in self.items]
+        note = signed(self.origin, self.entries, self.key)
+        self.notes.append(note)
+        told = {
+            "origin": self.origin,
+            "size": len(self.entries),
+            "root": root(self.entries),
+            "note_sha256": hashlib.sha256(note).digest(),
+        }
+        self.say("sealer", Event("seal", payload=told))
+        return note
+
+    def copy(self) -> Copy:
+        manifest = (
+            MANIFEST if self.origin == ORIGIN else Manifest(TOPIC, "cluster", self.origin.split("/")[4], 0, {0: (0, 0)})
+        )
+        return Copy(manifest, 0, tuple(self.items), tuple(self.entries), tuple(self.notes))
+
+
+def as_entry(topic: str, item: Item) -> bytes:
+    """What the tree has of a message."""
+    return entry(topic, 0, item.offset, item.ts_type, item.ts_ms, item.key, item.value)
+
+
+def root(entries: Sequence[bytes]) -> bytes:
+    """Of all of them."""
+    tree = Frontier()
+    tree.extend([leaf_hash(one) for one in entries])
+    return tree.root()
+
+
+def signed(origin: str, entries: Sequence[bytes], key: Ed25519PrivateKey = SEALER) -> bytes:
+    """A checkpoint of these entries."""
+    text = Checkpoint(origin, len(entries), root(entries)).text
+    return str(Note(text, (sign(text, origin, key),))).encode()
+
+
+def a_log(ticks: int = 6, change: Callable[[Item], Item] | None = None, **world: Any) -> Copy:
+    """A sealer, two workers of which one starts again, ticks of both; three checkpoints. change: what a liar writes instead."""
+    log = World(change=change, **world)
+    log.start("sealer", 1)
+    log.start("a", 1)
+    log.start("b", 1)
+    for number in range(ticks):
+        for name in ("a", "b"):
+            log.say(name, Event("tick_completed", number, success=True, duration_ns=10**6, artifact_count=3))
+        if number == ticks // 3:
+            log.seal()
+    log.say("a", Event("process_exit", payload={"code": 0, "signature": bytes(64)}))
+    log.start("a", 2)
+    log.say("a", Event("tick_completed", ticks, success=True))
+    log.seal()
+    log.say("b", Event("tick_completed", ticks, success=True))
+    log.seal()
+    return log.copy()
+
+
+def renumbered(items: Sequence[Item]) -> tuple[Item, ...]:
+    """As on a topic that was written anew: offsets without holes."""
+    return tuple(item._replace(offset=offset) for offset, item in enumerate(items))
+
+
+def rechained(
+    items: Sequence[Item], start: int, change: Callable[[bytes], bytes], topic: str = TOPIC
+) -> tuple[Item, ...]:
+    """What an insider does: change one value, then compute its hash and all later ones of its run anew."""
+    made, key, prev = list(items), items[start].key, None
+    for at in range(start, len(made)):
+        item = made[at]
+        if item.key != key or item.value is None or key is None:
+            continue
+        value = change(item.value) if at == start else item.value[:-64] + prev + item.value[-32:]
+        value = value[:-32] + entry(topic, 0, 0, 0, 0, key, value)[-32:]
+        made[at], prev = item._replace(value=value), value[-32:]
+    return tuple(made)
+
+
+def manifest_of(item: Item) -> dict[str, Any]:
+    """What a process_start says."""
+    from streams.audit.envelope import only_string, read
+
+    assert item.value is not None
+    found: dict[str, Any] = json.loads(only_string(read(item.value, KNOWN_TYPES)["payload"]))
+    return found
+
+
+def b64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
