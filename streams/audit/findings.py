@@ -39,3 +39,62 @@ class Finding:
     @property
     def is_notice(self) -> bool:
         return self.kind in NOTICES
+
+
+BY_THE_TREE = ("ALTERED", "REORDERED")  # what the chain says of a place is more exact
+
+
+class Findings:
+    """What was found in one partition, at most one thing at a place."""
+
+    def __init__(self, topic: str, partition: int) -> None:
+        self.prefix = f"{topic}/{partition}/"
+        self.all: list[Finding] = []
+        self.marked: dict[int, str] = {}  # offset -> what was found there
+
+    def at(self, offset: int | None) -> str:
+        return f"{self.prefix}{'-' if offset is None else offset}"
+
+    def mark(self, kind: str, offset: int, detail: str) -> None:
+        """Of a record."""
+        before = self.marked.get(offset)
+        if before is not None:
+            if before not in BY_THE_TREE or kind in BY_THE_TREE:
+                return
+            self.all = [f for f in self.all if not (f.kind == before and f.where == self.at(offset))]
+        self.marked[offset] = kind
+        self.add(kind, self.at(offset), detail)
+
+    def add(self, kind: str, where: str, detail: str, count: int = 1) -> None:
+        """Of anything else."""
+        self.all.append(Finding(kind, where, detail, count))
+
+    @property
+    def reproaches(self) -> bool:
+        """Whether there is more than notices."""
+        return any(not finding.is_notice for finding in self.all)
+
+    def merged(self) -> list[Finding]:
+        """Neighbours of one kind are one finding: an insider who computes the rest of a chain anew did one thing."""
+        merged: list[Finding] = []
+        for finding in sorted(self.all, key=lambda f: (f.kind, *self._order(f))):
+            last, here = merged[-1] if merged else None, self._first(finding)
+            if last is not None and last.kind == finding.kind and here >= 0 and self._last(last) == here - 1:
+                start = last.where.removeprefix(self.prefix).partition("..")[0]
+                merged[-1] = Finding(
+                    last.kind, f"{self.prefix}{start}..{here}", last.detail, last.count + finding.count
+                )
+            else:
+                merged.append(finding)
+        return sorted(merged, key=lambda f: (f.is_notice, *self._order(f)))
+
+    def _order(self, finding: Finding) -> tuple[bool, int]:
+        return not finding.where.startswith(self.prefix), self._first(finding)
+
+    def _first(self, finding: Finding) -> int:
+        text = finding.where.removeprefix(self.prefix).partition("..")[0]
+        return int(text) if finding.where.startswith(self.prefix) and text.isdecimal() else -1
+
+    def _last(self, finding: Finding) -> int:
+        text = finding.where.removeprefix(self.prefix).rpartition("..")[2]
+        return int(text) if finding.where.startswith(self.prefix) and text.isdecimal() else -2

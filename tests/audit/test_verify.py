@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -10,8 +11,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from streams.audit.copy import Copy
 from streams.audit.findings import Finding
 from streams.audit.layout import record_hash
+from streams.audit.tamper import FAULTS, tamper
 from streams.audit.verify import Item
-from tests.support.audit import KEYS, KNOWN_TYPES, ORIGIN, TOPIC, a_log, as_entry, rechained, renumbered, signed
+from tests.support.audit import KEYS, KNOWN_TYPES, SEALER, TOPIC, a_log
 
 LOG = a_log()
 ANCHOR = LOG.notes[1]  # what the auditor accepted last time
@@ -71,70 +73,16 @@ def test_every_flipped_byte_of_every_record_is_found_where_it_is(entries: bool) 
     print(f"\n{flips} flips found")
 
 
-def without(number: int, count: int = 1) -> Callable[[Copy], Copy]:
-    return lambda log: log.but(items=log.items[:number] + log.items[number + count :])
-
-
-def swapped(log: Copy) -> Copy:
-    one, other = log.items[TICK], log.items[TICK + 2]  # of the same run
-    items = list(log.items)
-    items[TICK], items[TICK + 2] = other, one
-    return log.but(items=renumbered(items))
-
-
-def copied(log: Copy) -> Copy:
-    return log.but(items=renumbered((*log.items[: TICK + 1], log.items[TICK], *log.items[TICK + 1 :])))
+def made(fault: str, offset: int = TICK, key: Ed25519PrivateKey = SEALER) -> Callable[[Copy], Copy]:
+    """As `icn audit tamper` makes it."""
+    return lambda log: tamper(log, fault, offset, key)
 
 
 def foreign(log: Copy) -> Copy:
     return log.but(items=(*log.items, Item(LAST + 1, 1, log.items[-1].ts_ms, None, b"hello")))
 
 
-def poison(value: bytes) -> bytes:
-    """artifact_count 3 becomes 63, in place."""
-    at_ = value.index(b"\x02\x80\x89\x7a\x06")
-    return value[: at_ + 4] + b"\x7e" + value[at_ + 5 :]
-
-
-def rewritten(log: Copy) -> Copy:
-    return log.but(items=rechained(log.items, TICK, poison))
-
-
-def tree_too(log: Copy) -> Copy:
-    log = rewritten(log)
-    return log.but(entries=tuple(as_entry(TOPIC, item) for item in log.items[:SEALED]))
-
-
-def all_signed(log: Copy, key: Ed25519PrivateKey) -> Copy:
-    """The tree recomputed and every checkpoint signed anew."""
-    log = tree_too(log)
-    assert log.entries is not None
-    return log.but(notes=tuple(signed(ORIGIN, log.entries[:size], key) for size in SIZES))
-
-
-SIZES = [int(note.split(b"\n")[1]) for note in LOG.notes]
 THIEF = Ed25519PrivateKey.from_private_bytes(bytes(32))
-
-
-def resealed_without_key(log: Copy) -> Copy:
-    return all_signed(log, THIEF)
-
-
-def key_stolen(log: Copy) -> Copy:
-    from tests.support.audit import SEALER
-
-    return all_signed(log, SEALER)
-
-
-def one_note_forked(log: Copy) -> Copy:
-    """The thief of the key shows another history for one size."""
-    other = tree_too(log)
-    assert other.entries is not None
-    return log.but(notes=(log.notes[0], signed(ORIGIN, other.entries[: SIZES[1]]), *log.notes[1:]))
-
-
-def time_changed(log: Copy) -> Copy:
-    return with_item(log, TICK, log.items[TICK]._replace(ts_ms=log.items[TICK].ts_ms + 1))
 
 
 def unknown_type(log: Copy) -> Copy:
@@ -151,25 +99,24 @@ def unknown_type(log: Copy) -> Copy:
 
 
 CORPUS: list[tuple[str, Callable[[Copy], Copy], str, str]] = [
-    ("a record deleted", without(TICK), "MISSING", at(TICK + 2)),
-    ("three deleted in a row, of two runs", without(TICK, 2), "MISSING", "*"),
-    ("the tail cut off", lambda log: log.but(items=log.items[:-4]), "TRUNCATED", at(LAST - 3)),
-    (
-        "records, tree and checkpoints cut back",
-        lambda log: log.but(items=log.items[:8], entries=(), notes=()),
-        "TRUNCATED",
-        at(7),
-    ),
-    ("two swapped", swapped, "REORDERED", at(TICK + 2)),
-    ("one that is no record", foreign, "UNDECIDABLE", at(LAST + 1)),
-    ("one changed, the chain recomputed", rewritten, "ALTERED", "*"),
-    ("the tree recomputed too", tree_too, "ALTERED", "*"),
-    ("and signed with another key", resealed_without_key, "CORRUPT", "*"),
-    ("and signed with the stolen key", key_stolen, "FORKED", "anchor"),
-    ("a second history shown", one_note_forked, "FORKED", "note#2"),
-    ("the broker's time changed", time_changed, "ALTERED", at(TICK)),
-    ("a checkpoint dropped", lambda log: log.but(notes=(log.notes[0], log.notes[2])), "MISSING", "*"),
-    ("an old checkpoint said again", lambda log: log.but(notes=(*log.notes, log.notes[0])), "REORDERED", "note#4"),
+    ("a bit flipped", made("flip"), "CORRUPT", at(TICK)),
+    ("a record deleted", made("delete"), "MISSING", at(TICK + 2)),
+    ("two deleted, of two runs", lambda log: made("delete", TICK + 1)(made("delete")(log)), "MISSING", "*"),
+    ("a run's last record deleted", made("delete", 19), "MISSING", at(20)),
+    ("the tail cut off", made("cut", LAST - 3), "TRUNCATED", at(LAST - 3)),
+    ("records, tree and checkpoints cut back", made("cut-all", 15), "TRUNCATED", at(14)),
+    ("two swapped", made("swap"), "REORDERED", at(TICK + 2)),
+    ("something that is no record put in", made("insert"), "UNDECIDABLE", at(TICK)),
+    ("something that is no record behind the end", foreign, "UNDECIDABLE", at(LAST + 1)),
+    ("the broker's time changed", made("time"), "ALTERED", at(TICK)),
+    ("one changed, the chain recomputed", made("chain"), "ALTERED", at(TICK)),
+    ("the tree recomputed too", made("tree"), "ALTERED", "note#2"),
+    ("and signed with another key", made("sign", key=THIEF), "CORRUPT", "*"),
+    ("and signed with the stolen key", made("sign"), "FORKED", "anchor"),
+    ("a second history signed", made("fork"), "FORKED", "note#2"),
+    ("a checkpoint dropped", made("drop-checkpoint"), "MISSING", "*"),
+    ("an old checkpoint said again", made("replay-checkpoint"), "REORDERED", "note#4"),
+    ("a checkpoint damaged", made("flip-checkpoint"), "CORRUPT", "note#3"),
     (
         "a checkpoint with a byte behind it",
         lambda log: log.but(notes=(*log.notes[:2], log.notes[2] + b"x")),
@@ -193,3 +140,46 @@ def test_each_fault_is_found_in_its_class_where_it_is(
 
     assert {f.kind for f in findings} == {kind}, findings
     assert where == "*" or findings[0].where == where, findings
+
+
+def test_what_is_sent_twice_is_told_and_is_no_reproach() -> None:
+    """As after a crash: the same bytes again. Counted once."""
+    result = made("duplicate")(LOG).verify(KEYS, ANCHOR, KNOWN_TYPES)
+
+    assert [(f.kind, f.where, f.is_notice) for f in result.findings] == [("DUPLICATE", at(TICK + 1), True)]
+    assert (result.records, result.duplicates) == (len(LOG.items), 1)
+
+
+def test_what_retention_took_is_told_and_is_no_reproach() -> None:
+    """The first seven records are gone; with the tiles the roots still hold, without them nobody can say."""
+    manifest = replace(LOG.manifest, bounds={0: (7, LAST + 1)})
+    pruned = LOG.but(manifest=manifest, items=LOG.items[7:])
+
+    assert [(f.kind, f.where, f.count) for f in pruned.verify(KEYS, ANCHOR, KNOWN_TYPES).findings] == [
+        ("PRUNED", at(7), 7)
+    ]
+    assert [f.kind for f in found(pruned.but(entries=None))] == ["UNDECIDABLE"]
+
+
+def test_every_fault_that_icn_audit_tamper_makes_is_in_the_corpus_and_found_in_its_class() -> None:
+    """Its own word for what must be found."""
+    for name, fault in FAULTS.items():
+        log = tamper(LOG, name, TICK if not name.startswith("cut") else 15, THIEF if name == "sign" else SEALER)
+        kinds = {f.kind for f in log.verify(KEYS, None if name == "sign" else ANCHOR, KNOWN_TYPES).findings} - {
+            "UNANCHORED"
+        }
+        assert kinds == {fault.found}, (name, kinds)
+
+
+def test_a_seq_of_2_to_the_62_costs_nothing() -> None:
+    """Whoever can write records can write any number there."""
+
+    def huge(item: Item) -> Item:
+        if item.offset != TICK:
+            return item
+        assert item.value is not None and item.key is not None
+        value = item.value[:-72] + (1 << 62).to_bytes(8, "big") + item.value[-64:]
+        return item._replace(value=value[:-32] + record_hash(TOPIC, item.key, value))
+
+    findings = found(a_log(change=huge), None)
+    assert {f.kind for f in findings} <= {"MISSING", "REORDERED", "FORKED", "ALTERED"} and findings

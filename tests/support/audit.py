@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
-import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -16,7 +14,8 @@ from streams.audit.copy import Copy
 from streams.audit.events import TYPES, Event, Writer, canonical
 from streams.audit.layout import entry, first_link
 from streams.audit.merkle import Frontier, leaf_hash
-from streams.audit.note import Checkpoint, Key, Note, log_key, sign
+from streams.audit.note import Key, log_key
+from streams.audit.tamper import signed
 from streams.audit.verify import Item
 
 TOPIC = "icn.metrics"
@@ -110,12 +109,6 @@ def root(entries: Sequence[bytes]) -> bytes:
     return tree.root()
 
 
-def signed(origin: str, entries: Sequence[bytes], key: Ed25519PrivateKey = SEALER) -> bytes:
-    """A checkpoint of these entries."""
-    text = Checkpoint(origin, len(entries), root(entries)).text
-    return str(Note(text, (sign(text, origin, key),))).encode()
-
-
 def a_log(ticks: int = 6, change: Callable[[Item], Item] | None = None, **world: Any) -> Copy:
     """A sealer, two workers of which one starts again, ticks of both; three checkpoints. change: what a liar writes instead."""
     log = World(change=change, **world)
@@ -134,36 +127,3 @@ def a_log(ticks: int = 6, change: Callable[[Item], Item] | None = None, **world:
     log.say("b", Event("tick_completed", ticks, success=True))
     log.seal()
     return log.copy()
-
-
-def renumbered(items: Sequence[Item]) -> tuple[Item, ...]:
-    """As on a topic that was written anew: offsets without holes."""
-    return tuple(item._replace(offset=offset) for offset, item in enumerate(items))
-
-
-def rechained(
-    items: Sequence[Item], start: int, change: Callable[[bytes], bytes], topic: str = TOPIC
-) -> tuple[Item, ...]:
-    """What an insider does: change one value, then compute its hash and all later ones of its run anew."""
-    made, key, prev = list(items), items[start].key, None
-    for at in range(start, len(made)):
-        item = made[at]
-        if item.key != key or item.value is None or key is None:
-            continue
-        value = change(item.value) if at == start else item.value[:-64] + prev + item.value[-32:]
-        value = value[:-32] + entry(topic, 0, 0, 0, 0, key, value)[-32:]
-        made[at], prev = item._replace(value=value), value[-32:]
-    return tuple(made)
-
-
-def manifest_of(item: Item) -> dict[str, Any]:
-    """What a process_start says."""
-    from streams.audit.envelope import only_string, read
-
-    assert item.value is not None
-    found: dict[str, Any] = json.loads(only_string(read(item.value, KNOWN_TYPES)["payload"]))
-    return found
-
-
-def b64(data: bytes) -> str:
-    return base64.b64encode(data).decode()
