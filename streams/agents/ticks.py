@@ -15,9 +15,11 @@ from typing import Any
 
 from confluent_kafka import Consumer, Producer, TopicPartition
 
+from streams.audit.events import Event
+from streams.audit.process import try_process_log
 from streams.broker.topics import watermarks
 from streams.codec import Undecodable, decoder, encoder
-from streams.domain.ticks import due
+from streams.domain.ticks import MINUTE_MS, due
 from streams.runtime.worker import hold_on_to_lifeline, setup_logging
 from streams.settings import Settings, read_settings
 from streams.topology import Topology, load
@@ -79,15 +81,26 @@ def run() -> int:
     signal.signal(signal.SIGINT, on_signal)
     slot = last_slot(topology, settings)
     log.info("ticks: last slot %s", slot)
+    audit = try_process_log(topology, settings, "ticks")
     while not stop.is_set():
         for slot_ms, cadence_ms in due(slot, time.time_ns() // 1_000_000):
+            began_ns = time.monotonic_ns()
             for partition in range(topic.partitions):
                 producer.produce(
                     topic.name, encode({**TICK, "slot_ms": slot_ms, "cadence_ms": cadence_ms}), b"", partition=partition
                 )
             slot = slot_ms
+            if audit is not None and cadence_ms == MINUTE_MS:
+                tick = slot_ms // MINUTE_MS
+                audit.write(Event("tick_started", tick, "control"))
+                left = producer.flush(10)
+                took_ns = time.monotonic_ns() - began_ns
+                kind, error = ("tick_failed", "the broker does not answer") if left else ("tick_completed", None)
+                audit.write(Event(kind, tick, "control", 1, not left, took_ns, error=error))
         producer.flush(10)
         stop.wait(0.5)
+    if audit is not None:
+        audit.close()
     return 0
 
 

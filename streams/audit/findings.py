@@ -51,18 +51,21 @@ class Findings:
         self.prefix = f"{topic}/{partition}/"
         self.all: list[Finding] = []
         self.marked: dict[int, str] = {}  # offset -> what was found there
+        self._runs: dict[str, bytes] = {}  # where -> the run it is of, where that says that several are one
 
     def at(self, offset: int | None) -> str:
         return f"{self.prefix}{'-' if offset is None else offset}"
 
-    def mark(self, kind: str, offset: int, detail: str) -> None:
-        """Of a record."""
+    def mark(self, kind: str, offset: int, detail: str, run: bytes | None = None) -> None:
+        """Of a record. run: whoever changed one record of it had to change all that come after."""
         before = self.marked.get(offset)
         if before is not None:
             if before not in BY_THE_TREE or kind in BY_THE_TREE:
                 return
             self.all = [f for f in self.all if not (f.kind == before and f.where == self.at(offset))]
         self.marked[offset] = kind
+        if run is not None:
+            self._runs[self.at(offset)] = run
         self.add(kind, self.at(offset), detail)
 
     def add(self, kind: str, where: str, detail: str, count: int = 1) -> None:
@@ -75,9 +78,9 @@ class Findings:
         return any(not finding.is_notice for finding in self.all)
 
     def merged(self) -> list[Finding]:
-        """Neighbours of one kind are one finding: an insider who computes the rest of a chain anew did one thing."""
+        """Neighbours of one kind are one finding, and so are all of one run: an insider who computes the rest of a chain anew did one thing."""
         merged: list[Finding] = []
-        for finding in sorted(self.all, key=lambda f: (f.kind, *self._order(f))):
+        for finding in sorted(self._by_run(), key=lambda f: (f.kind, *self._order(f))):
             last, here = merged[-1] if merged else None, self._first(finding)
             if last is not None and last.kind == finding.kind and here >= 0 and self._last(last) == here - 1:
                 start = last.where.removeprefix(self.prefix).partition("..")[0]
@@ -87,6 +90,24 @@ class Findings:
             else:
                 merged.append(finding)
         return sorted(merged, key=lambda f: (f.is_notice, *self._order(f)))
+
+    def _by_run(self) -> list[Finding]:
+        single, series = list[Finding](), dict[tuple[str, bytes], list[Finding]]()
+        for finding in self.all:
+            run = self._runs.get(finding.where)
+            if run is None:
+                single.append(finding)
+            else:
+                series.setdefault((finding.kind, run), []).append(finding)
+        for (kind, run), found in series.items():
+            found.sort(key=self._order)
+            more = (
+                f"\nand {len(found) - 1} more of run {run.hex()}, the last at {found[-1].where}"
+                if len(found) > 1
+                else ""
+            )
+            single.append(Finding(kind, found[0].where, found[0].detail + more, len(found)))
+        return single
 
     def _order(self, finding: Finding) -> tuple[bool, int]:
         return not finding.where.startswith(self.prefix), self._first(finding)

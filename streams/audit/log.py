@@ -75,6 +75,7 @@ class AuditLog:
             topic, producer_id, self.run_id, self.clock.boot_id, first_link(self.run_id, text.encode())
         )
         self._closing = threading.Event()
+        self._closed = False
         self._syncer = threading.Thread(target=self._sync, daemon=True, name="audit-sync")
         self.write(Event("process_start", payload={"manifest": text}))
         self.write(Event("methodology", payload={"text": canonical(methodology)}))
@@ -183,7 +184,11 @@ class AuditLog:
         return False
 
     def close(self, code: int = 0, timeout_s: float = 10) -> bool:
-        """Say process_exit, and send what is left. False: it is in the spool, and the next run of this producer sends it."""
+        """Say process_exit, and send what is left. False: it is in the spool, and the next run of this producer sends it. Once."""
+        with self._lock:
+            if self._closed:
+                return True
+            self._closed = True
         with self._lock:
             signature = self._key.sign(self._writer.prev)
         self.write(Event("process_exit", payload={"code": code, "signature": signature}))

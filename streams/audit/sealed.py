@@ -106,7 +106,7 @@ class SealedOrder:
                 taken = self._take()
                 self._replaced.add(taken.identity)
                 told = f"sealed was {taken.hash.hex()}, there is {here.hash.hex()}"
-                self.findings.mark("ALTERED", here.offset, told)
+                self.findings.mark("ALTERED", here.offset, told, taken.run)
                 return
         if self._ahead:
             self.findings.mark("ALTERED", here.offset, "it is not among what was sealed there: put in later")

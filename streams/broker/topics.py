@@ -58,13 +58,15 @@ def fold(
     start: Mapping[int, int] | None = None,
     until: Mapping[int, int] | None = None,
     progress: Callable[[int, int], None] | None = None,
+    check_crcs: bool = False,
 ) -> Iterator[Any]:
     """Every committed record up to the end as of the call; within a partition in order, between partitions not.
 
     partition: only this one. last: only the last so many offsets of each. since_ms: from this broker time on. start, until: offsets by
-    partition, `until` excluded. progress: called with (read, total) offsets now and then. Yields librdkafka messages. Raises BrokerError.
+    partition, `until` excluded. check_crcs: librdkafka doesn't look at checksums unless told so. progress: called with (read, total)
+    offsets now and then. Yields librdkafka messages. Raises BrokerError.
     """
-    consumer = Consumer(settings.librdkafka_reader())
+    consumer = Consumer(settings.librdkafka_reader(**{"check.crcs": check_crcs}))
     try:
         bounds = {p: b for p, b in ends(consumer, topic).items() if partition is None or p == partition}
         if since_ms is not None:

@@ -33,6 +33,7 @@ def register(name: str, principal: str, weight: float, rotate: bool, as_json: bo
     Example:
       icn judge register carol --principal carol
     """
+    from streams.audit.process import operator_action, this_command
     from streams.broker.registrations import JUDGE, in_force, register_judge, registered, token_path
     from streams.errors import IcnError
 
@@ -45,6 +46,7 @@ def register(name: str, principal: str, weight: float, rotate: bool, as_json: bo
     if rotate and name not in registered(topology, settings, JUDGE):
         raise IcnError(f'judge "{name}" is not registered, so it has no token to rotate', "leave out --rotate")
     made = register_judge(topology, settings, name, principal, weight, rotate)
+    operator_action(topology, settings, this_command())
     live = in_force(topology, settings, made["partition"], made["offset"], 10, "s3_reputation")
     if as_json:
         keys = ("principal", "weight", "generation", "token")

@@ -36,6 +36,7 @@ COMMANDS = {
     "dlq": "dlq",
     "replay": "replay",
     "rebuild": "rebuild",
+    "audit": "audit",
     "check": "check",
     "status": "status",
     "bench": "bench",

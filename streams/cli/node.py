@@ -28,6 +28,7 @@ def register(
     Example:
       icn node register node-7 --principal alice
     """
+    from streams.audit.process import operator_action, this_command
     from streams.broker.registrations import in_force, register, registered, token_path
     from streams.errors import IcnError
 
@@ -38,6 +39,7 @@ def register(
     if rotate and node_id not in registered(topology, settings):
         raise IcnError(f'node "{node_id}" is not registered, so it has no token to rotate', "leave out --rotate")
     made = register(topology, settings, node_id, principal, capabilities, capacity, rotate)
+    operator_action(topology, settings, this_command())
     live = in_force(topology, settings, made["partition"], made["offset"], 10)
     if as_json:
         print_json(

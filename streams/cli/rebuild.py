@@ -20,6 +20,7 @@ def rebuild(stages: tuple[str, ...], execute: bool) -> None:
       icn rebuild s2              what would be done
       icn rebuild s2 --execute
     """
+    from streams.audit.process import operator_action, this_command
     from streams.replay.rebuild import plan, run
 
     topology, settings = network()
@@ -30,5 +31,7 @@ def rebuild(stages: tuple[str, ...], execute: bool) -> None:
         if execute:
             rows = run(topology, settings, topology.agent(name), say)
             click.echo(f"{name}: {rows} rows rebuilt")
+    if execute:
+        operator_action(topology, settings, this_command())
     if not execute:
         click.echo("nothing was done; --execute does it")

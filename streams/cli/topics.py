@@ -40,12 +40,15 @@ def apply(as_json: bool) -> None:
     Example:
       icn topics apply
     """
+    from streams.audit.process import operator_action, this_command
     from streams.broker.admin import Admin
     from streams.broker.deployment_key import claim
 
     topology, settings = network()
     steps = Admin(settings).apply(topology)
     claim(topology, settings)
+    if steps:
+        operator_action(topology, settings, this_command())
     _show(steps, as_json)
 
 

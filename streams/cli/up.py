@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 
 import click
 
@@ -34,7 +35,9 @@ def up(workers: int) -> None:
         setup_logging()
         os.environ["ICN_BROKERS"] = settings.brokers
         say(f"ICN is up: broker {settings.brokers}, state {settings.state}. Ctrl-C stops it.")
+        modules: dict[str, Sequence[str]] = {"sealer": ["streams", "audit", "seal"]}
         code = Supervisor(
-            {f"worker {n}": ["streams", "worker", *(["--no-ticks"] if n > 1 else [])] for n in range(1, workers + 1)}
+            modules
+            | {f"worker {n}": ["streams", "worker", *(["--no-ticks"] if n > 1 else [])] for n in range(1, workers + 1)}
         ).run()
     sys.exit(code)

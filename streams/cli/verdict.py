@@ -25,11 +25,13 @@ def verdict(artifact_id: str, outcome: str, name: str, node_id: str | None, reas
     Example:
       icn verdict 01a20a73-a527-7893-b6eb-7dbf6b42db83 refuted --judge carol --reason "a clean installer"
     """
+    from streams.audit.process import operator_action, this_command
     from streams.sdk.judge import Judge
 
-    topology, _ = network()
+    topology, settings = network()
     with Judge(name, topology=topology) as judge:
         vote = judge.say(judge.find(artifact_id, node_id), outcome, reason)
+    operator_action(topology, settings, this_command(), reason or "")
     if as_json:
         print_json({field: getattr(vote, field) for field in vote.__dataclass_fields__})
     elif vote.ignored is not None:

@@ -27,8 +27,11 @@ def worker(stages: tuple[str, ...], no_ticks: bool) -> None:
       icn worker                 all stages
       icn worker s1 s2           only these
     """
+    from streams.audit.process import try_process_log
     from streams.broker.admin import Admin, wanted_topics
     from streams.broker.deployment_key import claim
+    from streams.runtime.children import AuditedChildren
+    from streams.runtime.rules import rule_version
     from streams.runtime.supervisor import Slot, Supervisor, worker_modules
     from streams.runtime.worker import setup_logging
 
@@ -52,4 +55,8 @@ def worker(stages: tuple[str, ...], no_ticks: bool) -> None:
     # in a simulated deployment whoever compresses time also emits its ticks
     if not no_ticks and not topology.simulated and any("control" in topology.agents[name].reads for name in names):
         modules["ticks"] = ["streams.agents.ticks"]
-    sys.exit(Supervisor(modules).run())
+    audit = try_process_log(topology, settings, f"worker-{slot.number}", rule_version(topology))
+    code = Supervisor(modules, AuditedChildren(audit, settings.state)).run()
+    if audit is not None:
+        audit.close(code)
+    sys.exit(code)

@@ -80,7 +80,7 @@ class BatchConsumer(driver.Consumer):
         active = [TopicPartition(*tp) for tp in self._get_active_partitions()]
         if self.first_until:
             reached = await self._thread.positions(list(self.first_until))
-            self.first_until = {tp: end for tp, end in self.first_until.items() if reached.get(tp, end) < end}
+            self.first_until = {tp: end for tp, end in self.first_until.items() if reached.get(tp, (end, -1))[0] < end}
             active = [tp for tp in active if tp in self.first_until] or active
         return [tp for tp in active if self._may_fetch((names[tp.topic], tp.partition))]
 

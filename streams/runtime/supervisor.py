@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 
@@ -21,6 +21,7 @@ log = logging.getLogger("icn.supervisor")
 RESTART_PAUSE_S = 0.5
 RESTART_PAUSE_MAX_S = 10
 STOP_DEADLINE_S = 12
+SAMPLE_EVERY_S = 300
 
 
 class Slot:
@@ -41,15 +42,26 @@ class Slot:
         raise IcnError(f"{folder}: a thousand workers on one machine", "remove stale *.lock files")
 
 
+class Watched:
+    """What is told of the children; by default nothing."""
+
+    def ended(self, name: str, pid: int, code: int) -> None:
+        """One ended, and nobody had asked it to."""
+
+    def sample(self, pids: Mapping[str, int]) -> None:
+        """It is time to look at what each uses."""
+
+
 class Supervisor:
     """The processes of one worker. `modules`: process name -> arguments for `python -m`."""
 
-    def __init__(self, modules: dict[str, Sequence[str]]) -> None:
-        self.modules = modules
+    def __init__(self, modules: dict[str, Sequence[str]], watched: Watched | None = None) -> None:
+        self.modules, self.watched = modules, watched or Watched()
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.failures: dict[str, int] = dict.fromkeys(modules, 0)
         self.restart_at: dict[str, float] = {}
         self.stopping = False
+        self.sample_at = time.monotonic() + SAMPLE_EVERY_S
         self.lifeline, self._our_end = os.pipe()
 
     def start(self) -> None:
@@ -84,6 +96,9 @@ class Supervisor:
     def look_after(self) -> int | None:
         """Restart what ended. Returns an exit code where restarting is pointless."""
         now = time.monotonic()
+        if now >= self.sample_at:
+            self.sample_at = now + SAMPLE_EVERY_S
+            self.watched.sample({name: process.pid for name, process in self.processes.items()})
         for name, process in list(self.processes.items()):
             code = process.poll()
             if code is None:
@@ -95,6 +110,7 @@ class Supervisor:
                 pause = min(RESTART_PAUSE_S * 2 ** (self.failures[name] - 1), RESTART_PAUSE_MAX_S)
                 self.restart_at[name] = now + pause
                 log.warning("%s ended (%s), restarting in %.1f s", name, _why(code), pause)
+                self.watched.ended(name, process.pid, code)
             elif now >= self.restart_at[name]:
                 del self.restart_at[name]
                 self._start(name)

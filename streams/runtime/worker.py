@@ -100,6 +100,7 @@ def run(name: str, slot: int) -> int:
     setup_logging()
     import faust
 
+    from streams.audit.process import try_process_log
     from streams.runtime.app import StageApp
 
     try:
@@ -118,8 +119,9 @@ def run(name: str, slot: int) -> int:
         return 2
     folder = slot_folder(settings, slot)
     folder.mkdir(parents=True, exist_ok=True)
+    audit = try_process_log(topology, settings, f"{agent.name}-{slot}", rule)
     app = StageApp(stage, topology, settings, folder, member_name(settings, slot), rule, existing[agent.changelog])
-    _watch(app, settings.watchdog_ms / 1000)
+    _watch(app, settings.watchdog_ms / 1000, audit)
     logging.getLogger("icn").info("%s starting: group %s, rule version %s", agent.name, agent.group, rule.hex())
     # a batch makes some hundred thousand objects and no cycles: looking for cycles every 700 of them costs a fifth of the time
     gc.collect()
@@ -128,17 +130,26 @@ def run(name: str, slot: int) -> int:
     worker = faust.Worker(app.faust, override_logging=False, redirect_stdouts=False, loglevel=None, quiet=True)
     worker.spinner = None  # it writes cursor codes, also into a file
     threading.Thread(
-        target=_end_in_time, args=(worker, app, settings.drain_deadline_ms / 1000), daemon=True, name="ending"
+        target=_end_in_time, args=(worker, app, settings.drain_deadline_ms / 1000, audit), daemon=True, name="ending"
     ).start()
     try:
         worker.execute_from_commandline()
     finally:
         if app.busy_since is None:
             app.runner.release()  # what is only in memory goes to disk, so the next start has nothing to restore
+        _say_goodbye(audit)
     return 0
 
 
-def _end_in_time(worker: Any, app: Any, drain_s: float) -> None:
+GOODBYE_S = 2  # for the last audit records to reach Kafka; else the next run sends them
+
+
+def _say_goodbye(audit: Any) -> None:
+    if audit is not None:
+        audit.close(0, GOODBYE_S)
+
+
+def _end_in_time(worker: Any, app: Any, drain_s: float, audit: Any) -> None:
     """After SIGTERM: let the batches in work finish, then end, whatever Faust still waits for.
 
     Caught in the middle of a rebalance, Faust's own stop can hang. Ending is safe at any time: what is committed is committed, the rest
@@ -149,11 +160,12 @@ def _end_in_time(worker: Any, app: Any, drain_s: float) -> None:
     asked = time.monotonic()
     while (waited := time.monotonic() - asked) < drain_s and (waited < STOP_GRACE_S or app.busy_since is not None):
         time.sleep(0.05)
+    _say_goodbye(audit)
     logging.shutdown()
     os._exit(0)
 
 
-def _watch(app: object, limit_s: float) -> None:
+def _watch(app: object, limit_s: float, audit: Any) -> None:
     """End the process when a batch takes too long: a stuck worker is worse than a restarted one."""
 
     def look() -> None:
@@ -161,6 +173,10 @@ def _watch(app: object, limit_s: float) -> None:
             time.sleep(1)
             since = getattr(app, "busy_since", None)
             if since is not None and time.monotonic() - since > limit_s:
+                if audit is not None:
+                    from streams.audit.events import Event
+
+                    audit.write(Event("watchdog_timeout", error=f"a batch is in work for more than {limit_s:.0f} s"))
                 die(Fatal(f"watchdog: a batch is in work for more than {limit_s:.0f} s"))
 
     threading.Thread(target=look, daemon=True, name="watchdog").start()

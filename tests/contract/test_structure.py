@@ -16,9 +16,10 @@ from streams.topology import PACKAGE, load
 # a folder may import what stands in its line, and itself
 MAY_IMPORT = {
     "domain": set(),
-    "runtime": {"domain", "broker", "root"},
+    "audit": {"broker", "root"},
+    "runtime": {"domain", "audit", "broker", "root"},
     "tables": {"domain", "runtime", "root"},
-    "agents": {"domain", "tables", "runtime", "broker", "root"},
+    "agents": {"domain", "tables", "runtime", "audit", "broker", "root"},
     "broker": {"domain", "root"},
     "replay": {"domain", "broker", "runtime", "tables", "root"},
     "sdk": {"domain", "broker", "root"},

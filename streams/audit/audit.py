@@ -1,0 +1,220 @@
+"""A whole audit: every partition of a log, on the broker or in a bundle, and what comes of it. Read only, but for the note it accepts."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from streams.audit.bundle import Bundle, BundleWriter
+from streams.audit.checkpoints import Published
+from streams.audit.events import TYPES
+from streams.audit.findings import COMPLETENESS, INTEGRITY, Finding
+from streams.audit.keys import private_key
+from streams.audit.live import LiveLog, open_log
+from streams.audit.note import Key, log_key
+from streams.audit.tiles import TileError, write_whole
+from streams.audit.verify import Item, Result, Verifier
+from streams.codec import folder
+from streams.errors import AuditError
+from streams.settings import Settings
+from streams.topology import Topology
+
+KNOWN_TYPES = ("unknown", *TYPES)
+UNSEALED_AFTER_MS = 180_000  # three checkpoints missed
+TELL_EVERY = 5_000
+
+Progress = Callable[[int, int], None]
+Visit = Callable[[Item, dict[str, object]], None]
+
+
+@dataclass
+class Report:
+    """What an audit found."""
+
+    of: str
+    at_ms: int
+    keys: list[str]
+    results: list[Result]
+    more: list[Finding] = field(default_factory=list)
+
+    @property
+    def findings(self) -> list[Finding]:
+        """Reproaches first."""
+        found = [*self.more, *(finding for result in self.results for finding in result.findings)]
+        return sorted(found, key=lambda finding: finding.is_notice)
+
+    @property
+    def records(self) -> int:
+        return sum(result.records for result in self.results)
+
+    def _verdict(self, kinds: Iterable[str], good: str) -> str:
+        found = sorted({finding.kind for finding in self.findings} & set(kinds))
+        return ", ".join(found) if found else good if self.records else "NOT EVALUABLE"
+
+    @property
+    def integrity(self) -> str:
+        return self._verdict(INTEGRITY, "VERIFIED")
+
+    @property
+    def completeness(self) -> str:
+        return self._verdict(COMPLETENESS, "COMPLETE")
+
+    @property
+    def exit_code(self) -> int:
+        """0 clean, 1 a finding, 2 nothing to judge."""
+        if any(not finding.is_notice for finding in self.findings):
+            return 1
+        return 0 if self.records else 2
+
+    def json(self) -> dict[str, Any]:
+        return {
+            "of": self.of,
+            "at_ms": self.at_ms,
+            "keys": self.keys,
+            "integrity": self.integrity,
+            "completeness": self.completeness,
+            "partitions": [
+                {k: v for k, v in asdict(r).items() if k not in ("findings", "newest", "newest_note")}
+                | {"newest": None if r.newest is None else {"size": r.newest.size, "root": r.newest.root}}
+                for r in self.results
+            ],
+            "findings": [asdict(finding) for finding in self.findings],
+        }
+
+
+def audit_live(
+    topology: Topology,
+    settings: Settings,
+    keys: Sequence[Key],
+    anchor: bytes | None,
+    tiles: Path | None,
+    decode: bool,
+    progress: Progress,
+    visit: Visit | None = None,
+) -> Report:
+    """The log on the broker. Without keys those of this machine's own sealer; without an anchor the note that was accepted last time."""
+    log = open_log(topology, settings, time.time_ns() // 1_000_000, tiles)
+    if not keys and (settings.state / "keys" / "sealer.key").exists():
+        private = private_key(settings.state / "keys", "sealer")
+        keys = [log_key(log.manifest.origin(partition), private) for partition in log.manifest.bounds]
+    report = Report(log.place.topic, log.manifest.made_ms, [str(key) for key in keys], [])
+    if log.strangers:
+        told = f"{len(log.strangers)} checkpoints are of another log, the first at {log.strangers[0]}: was the topic recreated?"
+        report.more.append(Finding("FORKED", log.place.topic, told, len(log.strangers)))
+    for partition in log.manifest.bounds:
+        kept = _kept(settings, log.manifest.origin(partition))
+        before = anchor if anchor is not None else kept.read_bytes() if kept.exists() else None
+        where = "--anchor" if anchor is not None else str(kept)
+        verifier = Verifier(
+            log.place.topic,
+            partition,
+            log.manifest.origin(partition),
+            keys,
+            log.published[partition],
+            _entries(log, partition),
+            None if before is None else Published(where, before),
+            log.manifest.bounds[partition][0],
+            KNOWN_TYPES if decode else (),
+            visit,
+        )
+        result = _run(verifier, log.items(partition), log.manifest.bounds[partition], progress, log.manifest.made_ms)
+        report.results.append(result)
+        if result.newest_note is not None and all(finding.is_notice for finding in result.findings):
+            write_whole(kept, result.newest_note)
+    return report
+
+
+def _entries(log: LiveLog, partition: int) -> Iterator[bytes] | None:
+    entries = log.entries(partition)
+
+    def checked() -> Iterator[bytes]:
+        try:
+            yield from entries or ()
+        except TileError as error:
+            raise AuditError(
+                f"the sealed entries can't be read: {error}", "--tiles names another copy of them"
+            ) from error
+
+    return None if entries is None else checked()
+
+
+def _kept(settings: Settings, origin: str) -> Path:
+    """The last note of a log that this machine's audits accepted."""
+    return settings.state / "audit" / "accepted" / f"{hashlib.sha256(origin.encode()).hexdigest()[:16]}.note"
+
+
+def audit_bundle(
+    bundle: Bundle,
+    keys: Sequence[Key],
+    anchor: bytes | None,
+    decode: bool,
+    progress: Progress,
+    visit: Visit | None = None,
+) -> Report:
+    """The log in a bundle. keys: from the auditor, never from the bundle."""
+    manifest = bundle.manifest
+    report = Report(f"{manifest.topic} in {bundle.path}", manifest.made_ms, [str(key) for key in keys], [])
+    for partition, bounds in manifest.bounds.items():
+        verifier = Verifier(
+            manifest.topic,
+            partition,
+            manifest.origin(partition),
+            keys,
+            bundle.notes(partition),
+            bundle.entries(partition),
+            None if anchor is None else Published("--anchor", anchor),
+            bounds[0],
+            KNOWN_TYPES if decode else (),
+            visit,
+        )
+        report.results.append(_run(verifier, bundle.items(partition), bounds, progress, manifest.made_ms))
+    return report
+
+
+def _run(verifier: Verifier, items: Iterable[Item], bounds: tuple[int, int], progress: Progress, now_ms: int) -> Result:
+    total, batch, done = bounds[1] - bounds[0], list[Item](), 0
+    for item in items:
+        batch.append(item)
+        if len(batch) == TELL_EVERY:
+            verifier.feed(batch)
+            done += len(batch)
+            batch = []
+            progress(done, total)
+    verifier.feed(batch)
+    result = verifier.finish()
+    age_ms = 0 if result.unsealed_since_ms is None else now_ms - result.unsealed_since_ms
+    if result.records and (not result.checkpoints or (result.unsealed and age_ms > UNSEALED_AFTER_MS)):
+        place = f"{result.topic}/{result.partition}"
+        told = f"{result.unsealed} records, the oldest for {age_ms / 1000:.0f} s; does a sealer run? icn audit seal"
+        result.findings.append(Finding("UNSEALED", place, told, result.unsealed))
+    return result
+
+
+def write_bundle(topology: Topology, settings: Settings, file: Path, tiles: Path | None, progress: Progress) -> int:
+    """The log on the broker, with what was sealed, in one file. Returns the records."""
+    log = open_log(topology, settings, time.time_ns() // 1_000_000, tiles)
+    writer, records = BundleWriter(file, log.manifest), 0
+    total = sum(high - low for low, high in log.manifest.bounds.values())
+
+    def counted(partition: int) -> Iterator[Item]:
+        nonlocal records
+        for item in log.items(partition):
+            records += 1
+            if records % TELL_EVERY == 0:
+                progress(records, total)
+            yield item
+
+    for partition in log.manifest.bounds:
+        writer.records(partition, counted(partition))
+        entries = log.entries(partition)
+        if entries is not None:
+            writer.entries(partition, entries)
+        writer.notes(partition, (note.data for note in log.published[partition]))
+    for path in (folder() / "metric_event.avsc", *sorted((folder() / "audit").glob("*.avsc"))):
+        writer.add(f"schemas/{path.name}", path.read_bytes())
+    writer.close()
+    return records

@@ -1,0 +1,36 @@
+"""How a run will be judged: formula v1, its definitions and tolerances. Frozen; every run seals it as seq 1, before it does anything."""
+
+from __future__ import annotations
+
+from typing import Any
+
+FORMULA = "0.45·job_success + 0.25·availability + 0.10·(1−gap_rate) + 0.10·drift_score + 0.10·(1−backpressure_rate)"
+
+METHODOLOGY: dict[str, Any] = {
+    "version": 1,
+    "formula": FORMULA,
+    "weights_percent": {
+        "job_success": 45,
+        "availability": 25,
+        "gap_rate": 10,
+        "drift_score": 10,
+        "backpressure_rate": 10,
+    },
+    "definitions": {
+        "job_success": "distinct (tick, job) whose last attempt succeeded with artifacts / distinct (tick, job) started; started without "
+        "an end: failed; started before the cut and still in time: censored, shown",
+        "availability": "expected slots with evidence of life and a completed tick / all expected slots; no evidence: down; no "
+        "process_exit: a crash, down until the next start",
+        "gap_rate": "expected ticks without tick_started / expected ticks, from the schedule in the manifest",
+        "drift_score": "1/(1+s), s: standard deviation in seconds of tick lateness on the boot clock",
+        "backpressure_rate": "(rejects + retries) / (accepts + rejects + retries)",
+    },
+    "zero_denominator": "NOT EVALUABLE",
+    "missing_evidence": "worst case in the headline, best case beside it",
+    "verdict": "on the point estimate: from 99 % EXCELLENT, from 95 % GOOD, else NEEDS IMPROVEMENT; withheld where not evaluable",
+    "confidence_percent": 95,
+    "intervals": "outage episodes: 20 or more: Wilson on the effective n; 1 to 19: exact episode bound; none: rate < 3.0/T. Composite: the "
+    "lower of a joint block bootstrap and the Bonferroni sum of the components' bounds; seed: first 8 bytes of SHA-256(root, bootstrap/v1)",
+    "clock_step_ms": 1000,
+    "future_ms": 5000,
+}
