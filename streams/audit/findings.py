@@ -78,7 +78,7 @@ class Findings:
         return any(not finding.is_notice for finding in self.all)
 
     def merged(self) -> list[Finding]:
-        """Neighbours of one kind are one finding, and so are all of one run: an insider who computes the rest of a chain anew did one thing."""
+        """Neighbours of one kind are one finding, and so are all of one run: whoever computes a chain anew did one thing."""
         merged: list[Finding] = []
         for finding in sorted(self._by_run(), key=lambda f: (f.kind, *self._order(f))):
             last, here = merged[-1] if merged else None, self._first(finding)
