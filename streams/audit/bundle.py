@@ -163,7 +163,7 @@ class Bundle:
             return Manifest(
                 str(told["topic"]), str(told["cluster_id"]), str(told["topic_id"]), int(told["made_ms"]), bounds
             )
-        except (KeyError, TypeError, ValueError, AttributeError, zipfile.BadZipFile) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, RecursionError, zipfile.BadZipFile) as error:
             raise self._refused(f"its manifest can't be read: {error}") from error
 
     def items(self, partition: int) -> Iterator[Item]:

@@ -113,8 +113,9 @@ class AuditLog:
                 self._state, self._asked_ns = self.clock.state(), at.mono_ns
             held = Held(event, at, self._state)
             if self._held:
-                self._hold(held)
                 self._take_up()
+            if self._held:
+                self._hold(held)
                 return
             try:
                 self._keep(held)

@@ -23,6 +23,7 @@ class Fault:
     what: str
     found: str
     make: Callable[[Copy, int, Ed25519PrivateKey], Copy]
+    checkpoints_min: int = 0
 
 
 def entries_of(copy: Copy, items: Sequence[Item]) -> tuple[bytes, ...]:
@@ -175,13 +176,13 @@ FAULTS = {
     "time": Fault("the broker's time of a record is changed", "ALTERED", _time),
     "chain": Fault("a record is changed, its run's chain computed anew", "ALTERED", _chain),
     "tree": Fault("and the tree computed anew too", "ALTERED", _tree),
-    "sign": Fault("and every checkpoint signed anew, with the key given or any other", "CORRUPT", _sign_all),
-    "fork": Fault("a second history is signed, for whoever is shown it", "FORKED", _fork),
+    "sign": Fault("and every checkpoint signed anew, with the key given or any other", "CORRUPT", _sign_all, 1),
+    "fork": Fault("a second history is signed, for whoever is shown it", "FORKED", _fork, 2),
     "cut": Fault("the end is cut off", "TRUNCATED", _cut),
     "cut-all": Fault("records, tree and checkpoints are cut back to the same place", "TRUNCATED", _cut_all),
-    "drop-checkpoint": Fault("a checkpoint is taken out", "MISSING", _drop_note),
-    "replay-checkpoint": Fault("an old checkpoint is said again", "REORDERED", _replay_note),
-    "flip-checkpoint": Fault("a checkpoint is damaged", "CORRUPT", _flip_note),
+    "drop-checkpoint": Fault("a checkpoint is taken out", "MISSING", _drop_note, 2),
+    "replay-checkpoint": Fault("an old checkpoint is said again", "REORDERED", _replay_note, 2),
+    "flip-checkpoint": Fault("a checkpoint is damaged", "CORRUPT", _flip_note, 1),
 }
 
 
@@ -189,8 +190,10 @@ def tamper(copy: Copy, fault: str, offset: int | None, key: Ed25519PrivateKey) -
     """A copy with this fault at a record (default: the middle one). key: for what is signed anew. Raises AuditError."""
     if fault not in FAULTS:
         raise AuditError(f'no fault "{fault}"', f"known: {', '.join(FAULTS)}")
-    if not copy.items or len(copy.notes) < 2:
-        raise AuditError("there is too little in this bundle: some records and two checkpoints are needed")
+    if not copy.items or len(copy.notes) < FAULTS[fault].checkpoints_min:
+        raise AuditError(
+            f"this bundle has {len(copy.items)} records and {len(copy.notes)} checkpoints, too few for that"
+        )
     at = (
         len(copy.items) // 2
         if offset is None

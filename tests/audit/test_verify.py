@@ -150,10 +150,14 @@ def test_what_is_sent_twice_is_told_and_is_no_reproach() -> None:
     assert (result.records, result.duplicates) == (len(LOG.items), 1)
 
 
+def pruned_log() -> Copy:
+    """The first seven records are gone."""
+    return LOG.but(manifest=replace(LOG.manifest, bounds={0: (7, LAST + 1)}), items=LOG.items[7:])
+
+
 def test_what_retention_took_is_told_and_is_no_reproach() -> None:
-    """The first seven records are gone; with the tiles the roots still hold, without them nobody can say."""
-    manifest = replace(LOG.manifest, bounds={0: (7, LAST + 1)})
-    pruned = LOG.but(manifest=manifest, items=LOG.items[7:])
+    """With the tiles the roots still hold, without them nobody can say."""
+    pruned = pruned_log()
 
     assert [(f.kind, f.where, f.count) for f in pruned.verify(KEYS, ANCHOR, KNOWN_TYPES).findings] == [
         ("PRUNED", at(7), 7)
