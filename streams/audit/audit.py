@@ -14,10 +14,11 @@ from streams.audit.checkpoints import Published
 from streams.audit.events import TYPES
 from streams.audit.findings import COMPLETENESS, INTEGRITY, Finding
 from streams.audit.keys import private_key
+from streams.audit.layout import Item
 from streams.audit.live import LiveLog, open_log
 from streams.audit.note import Key, log_key
 from streams.audit.tiles import TileError, write_whole
-from streams.audit.verify import Item, Result, Verifier
+from streams.audit.verify import Result, Verifier
 from streams.codec import folder
 from streams.errors import AuditError
 from streams.settings import Settings

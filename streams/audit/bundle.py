@@ -22,7 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from streams.audit.verify import Item, Published
+from streams.audit.checkpoints import Published
+from streams.audit.layout import Item
 from streams.errors import AuditError
 
 FORMAT = "icn-audit-bundle/1"

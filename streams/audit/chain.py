@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from streams.audit.envelope import Unreadable, only_string, read
 from streams.audit.findings import Findings
-from streams.audit.layout import PREV, SEQ, first_link
+from streams.audit.layout import PREV, SEQ, Item, first_link
 
 REMEMBERED = 65_536  # newest hashes of a run: what is sent again after a crash is among them
 _ANY = tuple(str(number) for number in range(256))
@@ -41,15 +41,38 @@ class Run:
 class Chain:
     """All runs of a partition. `counted` is called for each record that counts, once."""
 
-    def __init__(self, findings: Findings, low: int, counted: Callable[[int, bytes, bytes], None]) -> None:
+    def __init__(self, findings: Findings, low: int, counted: Callable[[Item], None]) -> None:
         self.findings, self.low, self.counted = findings, low, counted
         self.runs: dict[bytes, Run] = {}
         self.duplicates = 0
         self._orphans: list[int] = []  # offsets of corrupt records that may be anybody's
         self._previous: list[tuple[bytes, int, int]] = []  # (run, last seq, offset of the process_start that says so)
 
-    def link(self, offset: int, key: bytes, value: bytes, hashed: bytes) -> None:
-        """A record, and the hash that its bytes have."""
+    def link_all(self, records: Iterable[tuple[Item, bytes]]) -> None:
+        """Records in offset order, each with the hash that its bytes have."""
+        runs, counted, link, number = self.runs, self.counted, self.link, int.from_bytes
+        for item, hashed in records:
+            offset, _, _, key, value = item
+            run = runs.get(key)  # type: ignore[arg-type]  # a record has a key and a value
+            # as it should be: whole, the next one of its run, hanging on the one before
+            if (
+                run is not None
+                and value is not None
+                and value[-64:-32] == run.last_hash
+                and value[-32:] == hashed
+                and number(value[-72:-64], "big") == run.next_seq
+            ):
+                run.next_seq += 1
+                run.last_hash = hashed
+                run.last_offset = offset
+                run.newest.append(hashed)
+                counted(item)
+            else:
+                link(item, hashed)
+
+    def link(self, item: Item, hashed: bytes) -> None:
+        """One that may be anything."""
+        offset, key, value = item.offset, item.key or b"", item.value or b""
         claimed, seq = value[-32:], int.from_bytes(value[SEQ], "big")
         if claimed != hashed:
             self._corrupt(offset, key, seq, claimed)
@@ -62,9 +85,9 @@ class Chain:
                 self._broken_link(run, offset)
             run.next_seq, run.last_hash, run.last_offset = seq + 1, hashed, offset
             run.newest.append(hashed)
-            self.counted(offset, key, value)
+            self.counted(item)
         else:
-            self._out_of_order(run, offset, key, value, seq, hashed)
+            self._out_of_order(run, item, seq, hashed)
 
     def _begin(self, offset: int, key: bytes, value: bytes, seq: int) -> Run:
         if seq:
@@ -109,7 +132,8 @@ class Chain:
             where = run.last_offset if run.last_offset >= 0 else offset
             self.findings.mark("ALTERED", where, f"the record behind it (offset {offset}) hangs on another one")
 
-    def _out_of_order(self, run: Run, offset: int, key: bytes, value: bytes, seq: int, hashed: bytes) -> None:
+    def _out_of_order(self, run: Run, item: Item, seq: int, hashed: bytes) -> None:
+        offset = item.offset
         if seq > run.next_seq:
             missing = seq - run.next_seq
             if not self._stand_in(run.last_offset, offset, missing):
@@ -118,7 +142,7 @@ class Chain:
             run.last_hash, run.next_seq = hashed, seq + 1
             run.last_offset = offset
             run.newest.append(hashed)
-            self.counted(offset, key, value)
+            self.counted(item)
             return
         if (gap := next((gap for gap in run.gaps if gap.first <= seq <= gap.last), None)) is not None:
             ahead = gap.offset
@@ -129,7 +153,7 @@ class Chain:
             self.findings.marked.pop(ahead, None)
             self.findings.mark("REORDERED", offset, f"seq {seq} stands behind offset {ahead}")
             self.findings.marked[ahead] = "REORDERED"
-            self.counted(offset, key, value)
+            self.counted(item)
             return
         back = run.next_seq - seq
         known = run.newest[-back] if back <= len(run.newest) else None

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from streams.audit.bundle import Bundle, BundleWriter, Manifest
+from streams.audit.checkpoints import Published
+from streams.audit.layout import Item
 from streams.audit.note import Key
-from streams.audit.verify import Item, Published, Result, Verifier
+from streams.audit.verify import Result, Verifier
 
 
 @dataclass(frozen=True)

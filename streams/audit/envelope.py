@@ -7,6 +7,7 @@ from typing import Any
 from streams.audit.layout import HEADER_BYTES, TRAILER_BYTES
 
 SPEC = 1
+CLOCK_STATES = ("UNKNOWN", "SYNCED", "UNSYNCED")
 
 
 class Unreadable(ValueError):
@@ -31,28 +32,35 @@ def _read(value: bytes, types: tuple[str, ...]) -> tuple[dict[str, Any], int]:
     number, at = _long(value, at)
     if not 0 < number < len(types):
         raise Unreadable(f"type {number} is not in the closed set")
-    record: dict[str, Any] = {"type": types[number]}
-    record["producer_id"], at = _string(value, at)
-    record["run_id"], at = value[at : at + 16], at + 16
-    record["tick"], at = _optional(value, at, _long)
-    record["job_id"], at = _optional(value, at, _string)
-    record["attempt"], at = _optional(value, at, _long)
-    record["success"], at = _optional(value, at, _boolean)
-    record["duration_ns"], at = _optional(value, at, _long)
-    record["artifact_count"], at = _long(value, at)
-    record["queue_size"], at = _optional(value, at, _long)
-    for name in ("node_id", "target_id", "error"):
-        record[name], at = _optional(value, at, _string)
-    for name in ("wall_ns", "mono_ns", "boot_ns"):
-        record[name], at = _long(value, at)
-    record["boot_id"], at = value[at : at + 16], at + 16
+    producer_id, at = _string(value, at)
+    run_id, at = value[at : at + 16], at + 16
+    # most of what may be missing is: it is looked at here, and only what is there costs a call
+    tick, at = (None, at + 1) if value[at] == 0 else _optional(value, at, _long)
+    job_id, at = (None, at + 1) if value[at] == 0 else _optional(value, at, _string)
+    attempt, at = (None, at + 1) if value[at] == 0 else _optional(value, at, _long)
+    success, at = (None, at + 1) if value[at] == 0 else _optional(value, at, _boolean)
+    duration_ns, at = (None, at + 1) if value[at] == 0 else _optional(value, at, _long)
+    artifact_count, at = _long(value, at)
+    queue_size, at = (None, at + 1) if value[at] == 0 else _optional(value, at, _long)
+    node_id, at = (None, at + 1) if value[at] == 0 else _optional(value, at, _string)
+    target_id, at = (None, at + 1) if value[at] == 0 else _optional(value, at, _string)
+    error, at = (None, at + 1) if value[at] == 0 else _optional(value, at, _string)
+    wall_ns, at = _long(value, at)
+    mono_ns, at = _long(value, at)
+    boot_ns, at = _long(value, at)
+    boot_id, at = value[at : at + 16], at + 16
     state, at = _long(value, at)
     if not 0 <= state < 3:
         raise Unreadable(f"clock state {state}")
-    record["clock_state"] = ("UNKNOWN", "SYNCED", "UNSYNCED")[state]
-    record["schema_sha256"], at = value[at : at + 32], at + 32
-    record["payload"], at = _bytes(value, at)
-    return record, at
+    schema_sha256, at = value[at : at + 32], at + 32
+    payload, at = _bytes(value, at)
+    return {
+        "type": types[number], "producer_id": producer_id, "run_id": run_id, "tick": tick, "job_id": job_id,
+        "attempt": attempt, "success": success, "duration_ns": duration_ns, "artifact_count": artifact_count,
+        "queue_size": queue_size, "node_id": node_id, "target_id": target_id, "error": error, "wall_ns": wall_ns,
+        "mono_ns": mono_ns, "boot_ns": boot_ns, "boot_id": boot_id, "clock_state": CLOCK_STATES[state],
+        "schema_sha256": schema_sha256, "payload": payload,
+    }, at  # fmt: skip
 
 
 def _long(value: bytes, at: int) -> tuple[int, int]:

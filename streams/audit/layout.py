@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import struct
 from hashlib import sha256
+from typing import NamedTuple
 
 RECORD_TAG = b"icn/audit/record/v1\n"
 RUN_TAG = b"icn/audit/run/v1\n"
@@ -30,6 +31,16 @@ SEQ, PREV = slice(-72, -64), slice(-64, -32)  # of a value; its hash is the rest
 
 ENTRY = struct.Struct(">4sIQBQ16s8s32s")
 NOBODY = bytes(RUN_ID_BYTES)
+
+
+class Item(NamedTuple):
+    """A message as it is on the topic."""
+
+    offset: int
+    ts_type: int
+    ts_ms: int
+    key: bytes | None
+    value: bytes | None
 
 
 def preimage_start(topic: str, key: bytes) -> bytes:

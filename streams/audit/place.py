@@ -36,7 +36,9 @@ def find_place(topology: Topology, settings: Settings) -> Place:
         cluster_id = admin.describe_cluster(request_timeout=10).result(10).cluster_id
     except Exception as error:
         raise BrokerError(f"{name}: {error}", "icn topics apply makes what is missing; icn broker status") from error
-    return Place(cluster_id, name, str(about.topic_id), len(about.partitions))
+    # as Kafka's own tools write it: a key's name in a signed note may hold no +
+    topic_id = str(about.topic_id).replace("+", "-").replace("/", "_").rstrip("=")
+    return Place(cluster_id, name, topic_id, len(about.partitions))
 
 
 def log_folder(settings: Settings, place: Place, partition: int) -> Path:

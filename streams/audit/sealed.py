@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator
 from hashlib import sha256
+from itertools import islice
 from typing import NamedTuple
 
 from streams.audit.findings import Findings
@@ -51,7 +52,7 @@ class SealedOrder:
         self._moved: list[int] = []
         self._replaced: set[bytes] = set()  # identities of sealed ones at whose place another one is
         self._gone: dict[bytes, Sealed] = {}  # identity -> sealed, and not there so far
-        self._ahead: deque[Sealed] = deque()
+        self._ahead: deque[bytes] = deque()
         self._more: Iterator[bytes] = iter(entries if entries is not None else ())
 
     @property
@@ -63,24 +64,35 @@ class SealedOrder:
         """Sealed, and not there."""
         return list(self._gone.values())
 
-    def place(self, entry: bytes) -> None:
-        """Where the record stands in what was sealed."""
+    def place_all(self, entries: list[bytes]) -> None:
+        """Where these records, in offset order, stand in what was sealed."""
         if not self.has_entries:
-            self._leaf(entry)
+            self._add_leaves(entries)
             return
+        ahead = self._ahead
+        while len(ahead) < len(entries) and (data := next(self._more, None)) is not None:
+            ahead.append(data)
+        if len(ahead) >= len(entries) and list(islice(ahead, len(entries))) == entries:  # as it should be
+            for _ in entries:
+                ahead.popleft()
+            self._add_leaves(entries)
+            return
+        for entry in entries:
+            self._place(entry)
+
+    def _place(self, entry: bytes) -> None:
         ahead = self._ahead
         if not ahead and not self._fill():
             self._note_unsealed(entry)
-            return
-        if ahead[0].entry == entry:  # as it should be
-            self._leaf(ahead.popleft().entry)
-            return
-        self._place_otherwise(_sealed(entry))
+        elif ahead[0] == entry:
+            self._add_leaves([ahead.popleft()])
+        else:
+            self._place_otherwise(_sealed(entry))
 
     def _place_otherwise(self, here: Sealed) -> None:
         self._fill()
-        while self._ahead and self._ahead[0].offset < self.low:  # taken by retention
-            self._leaf(self._ahead.popleft().entry)
+        while self._ahead and _sealed(self._ahead[0]).offset < self.low:  # taken by retention
+            self._take()
             self.pruned += 1
         if here.identity in self._replaced:  # it is still there, so the one before it was put in and replaced nothing
             self._replaced.discard(here.identity)
@@ -90,7 +102,7 @@ class SealedOrder:
             if late.entry != here.entry:
                 self.findings.mark("REORDERED", here.offset, f"it was sealed at offset {late.offset}")
             return
-        for number, sealed in enumerate(self._ahead):
+        for number, sealed in enumerate(map(_sealed, self._ahead)):
             if sealed.identity == here.identity:
                 self._pass_over(number)
                 self._take()
@@ -100,7 +112,7 @@ class SealedOrder:
                     else:
                         self._moved.append(here.offset)
                 return
-        for number, sealed in enumerate(self._ahead):
+        for number, sealed in enumerate(map(_sealed, self._ahead)):
             if sealed.offset == here.offset or (sealed.run, sealed.seq) == (here.run, here.seq):
                 self._pass_over(number)
                 taken = self._take()
@@ -120,28 +132,30 @@ class SealedOrder:
 
     def _fill(self) -> bool:
         while len(self._ahead) < AHEAD and (data := next(self._more, None)) is not None:
-            self._ahead.append(_sealed(data))
+            self._ahead.append(data)
         return bool(self._ahead)
 
     def _take(self) -> Sealed:
-        sealed = self._ahead.popleft()
-        self._leaf(sealed.entry)
+        data = self._ahead.popleft()
+        self._add_leaves([data])
         self._fill()
-        return sealed
+        return _sealed(data)
 
     def _note_unsealed(self, entry: bytes) -> None:
         self.unsealed += 1
         if self.unsealed_since_ms is None:
             self.unsealed_since_ms = int(ENTRY.unpack(entry)[4])
 
-    def _leaf(self, entry: bytes) -> None:
-        self._leaves.append(sha256(b"\x00" + entry).digest())
-        size = self._tree.size + len(self._leaves)
-        if self._sizes and size == self._sizes[0]:
-            self._grow()
-            while self._sizes and self._sizes[0] <= size:
-                self.roots[self._sizes.pop(0)] = self._tree.root()
-        elif len(self._leaves) >= LEAVES_AT_ONCE:
+    def _add_leaves(self, entries: list[bytes]) -> None:
+        self._leaves += [sha256(b"\x00" + entry).digest() for entry in entries]
+        size = self.size
+        while self._sizes and self._sizes[0] <= size:
+            wanted = self._sizes.pop(0)
+            here = wanted - self._tree.size
+            self._tree.extend(self._leaves[:here])
+            self._leaves = self._leaves[here:]
+            self.roots[wanted] = self._tree.root()
+        if len(self._leaves) >= LEAVES_AT_ONCE:
             self._grow()
 
     def _grow(self) -> None:

@@ -10,25 +10,26 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import NamedTuple
+from itertools import islice
 
 from streams.audit.chain import Chain
 from streams.audit.checkpoints import Checkpoints, Published
 from streams.audit.envelope import Unreadable, read
 from streams.audit.findings import Finding, Findings
-from streams.audit.layout import ENTRY, ENTRY_TAG, NOBODY, SEQ, foreign_hash, is_record, preimage_start
+from streams.audit.layout import (
+    ENTRY,
+    ENTRY_TAG,
+    NOBODY,
+    RUN_ID_BYTES,
+    VALUE_MIN,
+    Item,
+    foreign_hash,
+    preimage_start,
+)
 from streams.audit.note import Checkpoint, Key
 from streams.audit.sealed import SealedOrder
 
-
-class Item(NamedTuple):
-    """A message as it is on the topic."""
-
-    offset: int
-    ts_type: int
-    ts_ms: int
-    key: bytes | None
-    value: bytes | None
+AT_ONCE = 1_024
 
 
 @dataclass
@@ -83,41 +84,50 @@ class Verifier:
         self.chain = Chain(self.findings, low, self._count)
         self.low = low
         self._starts: dict[bytes, bytes] = {}  # run -> the start of its records' preimages
-        self._now: Item | None = None
 
     def feed(self, items: Iterable[Item]) -> None:
         """Records, in offset order."""
-        result, place, link = self.result, self.sealed.place, self.chain.link
-        topic, partition, starts = self.topic, self.partition, self._starts
-        for item in items:
-            offset, ts_type, ts_ms, key, value = self._now = item
-            if result.first_offset is None:
-                result.first_offset = offset
-            result.last_offset = offset
-            if ts_ms > result.last_ms:
-                result.last_ms = ts_ms
-            if is_record(key, value):
-                assert key is not None and value is not None
+        rest = iter(items)
+        while batch := list(islice(rest, AT_ONCE)):
+            self._feed(batch)
+
+    def _feed(self, batch: list[Item]) -> None:
+        result, topic, partition, starts = self.result, self.topic, self.partition, self._starts
+        if result.first_offset is None:
+            result.first_offset = batch[0].offset
+        result.last_offset = batch[-1].offset
+        result.last_ms = max(result.last_ms, max(item.ts_ms for item in batch))
+        entries, records, foreign = list[bytes](), list[tuple[Item, bytes]](), list[int]()
+        for item in batch:
+            offset, ts_type, ts_ms, key, value = item
+            if (
+                key is not None and value is not None and len(key) == RUN_ID_BYTES and len(value) > VALUE_MIN
+            ):  # is_record
                 start = starts.get(key)
                 if start is None:
                     start = starts[key] = preimage_start(topic, key)
                 hashed = sha256(start + value[:-32]).digest()
-                place(ENTRY.pack(ENTRY_TAG, partition, offset, ts_type, ts_ms, key, value[SEQ], hashed))
-                link(offset, key, value, hashed)
+                entries.append(ENTRY.pack(ENTRY_TAG, partition, offset, ts_type, ts_ms, key, value[-72:-64], hashed))
+                records.append((item, hashed))
             else:
                 hashed = foreign_hash(key, value)
-                place(ENTRY.pack(ENTRY_TAG, partition, offset, ts_type, ts_ms, NOBODY, bytes(8), hashed))
-                result.foreign += 1
-                told = "no audit record: its key is no run's id, or there is no trailer"
-                self.findings.mark("UNDECIDABLE", offset, told)
+                entries.append(ENTRY.pack(ENTRY_TAG, partition, offset, ts_type, ts_ms, NOBODY, bytes(8), hashed))
+                foreign.append(offset)
+        self.sealed.place_all(entries)
+        self.chain.link_all(records)
+        for offset in foreign:
+            self.result.foreign += 1
+            told = "no audit record: its key is no run's id, or there is no trailer"
+            self.findings.mark("UNDECIDABLE", offset, told)
 
-    def _count(self, offset: int, key: bytes, value: bytes) -> None:
+    def _count(self, item: Item) -> None:
         """A record that counts: whole, and for the first time."""
         self.result.records += 1
         if not self.types:
             return
+        offset, _, _, key, value = item
         try:
-            record = read(value, self.types)
+            record = read(value or b"", self.types)
         except Unreadable as error:
             kind = "UNKNOWN_TYPE" if "closed set" in str(error) else "UNDECIDABLE"
             self.findings.mark(kind, offset, str(error))
@@ -128,8 +138,7 @@ class Verifier:
         if record["type"] == "seal":
             self.checkpoints.named_by_seal(offset, record["payload"])
         if self.visit is not None:
-            assert self._now is not None
-            self.visit(self._now, record)
+            self.visit(item, record)
 
     def finish(self) -> Result:
         """Judge what is left open."""

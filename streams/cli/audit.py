@@ -139,6 +139,28 @@ def key(as_json: bool) -> None:
 
 
 @audit.command()
+@click.option("--last", default=50, show_default=True, type=click.IntRange(1), help="So many.")
+@json_option
+def actions(last: int, as_json: bool) -> None:
+    """List what people changed: who, what, why, and where it is on record.
+
+    \b
+    Example:
+      icn audit actions --last 5
+    """
+    from streams.audit.actions import operator_actions
+
+    found = operator_actions(*network())[-last:]
+    if as_json:
+        print_json(found)
+    else:
+        table(
+            ("time", "who", "what", "why", "at"),
+            [(when(a["at_ms"]), a["who"], a["what"], a["why"] or "-", a["at"]) for a in found],
+        )
+
+
+@audit.command()
 @click.argument("file", type=FILE)
 @click.option("--tiles", type=FILE, help="The sealed entries' files, where they aren't on this machine.")
 @click.option("--yes", is_flag=True, help="Overwrite without asking.")

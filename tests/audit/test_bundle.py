@@ -11,7 +11,7 @@ import pytest
 
 from streams.audit.bundle import Bundle, pack_item
 from streams.audit.copy import load
-from streams.audit.verify import Item
+from streams.audit.layout import Item
 from streams.errors import AuditError
 from tests.support.audit import KEYS, KNOWN_TYPES, a_log
 

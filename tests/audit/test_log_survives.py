@@ -15,9 +15,10 @@ import pytest
 
 from streams.audit.checkpoints import Published
 from streams.audit.events import Event
+from streams.audit.layout import Item
 from streams.audit.log import HELD_MAX, AuditLog
 from streams.audit.spool import Segment
-from streams.audit.verify import Item, Result, Verifier
+from streams.audit.verify import Result, Verifier
 from streams.broker.local import LocalBroker
 from streams.codec import decoder
 from streams.errors import AuditError

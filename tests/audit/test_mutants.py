@@ -10,6 +10,7 @@ import pytest
 
 from streams.audit import chain, checkpoints, copy, envelope, note, sealed, verify
 from streams.audit.copy import Copy
+from streams.audit.layout import Item
 from tests.audit.test_verify import (
     ANCHOR,
     CORPUS,
@@ -32,14 +33,14 @@ MUTANTS: list[tuple[str, ModuleType, str, str]] = [
     ("a run may begin anywhere", chain, "run.gaps = [Gap(0, seq - 1, offset)]", "pass"),
     ("nobody asks how the run before ended", chain, "self._previous.append((*named, offset))", "pass"),
     ("another record of the same seq is a duplicate", chain, "if known == hashed:", "if True:"),
-    ("what is sent twice counts twice", chain, "self.duplicates += 1", "self.counted(offset, key, value)"),
+    ("what is sent twice counts twice", chain, "self.duplicates += 1", "self.counted(item)"),
     ("corrupt records leave holes, too", chain, "if len(mine) < missing:", "if True:"),
-    ("what was sealed is not compared", sealed, "if ahead[0].entry == entry:", "if True:"),
+    ("what was sealed is not compared", sealed, "list(islice(ahead, len(entries))) == entries:", "True:"),
     ("what is sealed and gone is not told", sealed, "= sealed\n        self._grow()", "= sealed\n        self._gone = {}"),
     ("the broker's time is not compared", sealed, "if sealed.offset == here.offset:\n", "if False:\n"),
     ("places are not compared", sealed, "    self._moved.append(here.offset)\n                return", "    pass\n                return"),
     ("the tail is not told", sealed, "if tail:", "if False:"),
-    ("retention is a fault", sealed, "while self._ahead and self._ahead[0].offset < self.low:", "while False:"),
+    ("retention is a fault", sealed, "while self._ahead and _sealed(self._ahead[0]).offset < self.low:", "while False:"),
     ("signatures are not verified", checkpoints, "verify(note, self.key)", "pass"),
     ("any log's checkpoint will do", checkpoints, "if checkpoint.origin != self.origin:", "if False:"),
     ("roots are not compared", checkpoints, "roots.get(c.size) != c.root]", "False]"),
@@ -126,7 +127,7 @@ def of_another_log() -> bytes:
     return str(note.Note(text, (note.sign(text, ORIGIN, SEALER),))).encode()
 
 
-def forged(item: verify.Item) -> verify.Item:
+def forged(item: Item) -> Item:
     """The same seq with another field, at the end of the log."""
     from streams.audit.tamper import rewrite
 
@@ -138,7 +139,7 @@ def writer_lies(at: int, manifest: bool = False, padding: bytes = b"", run: bool
     """A log, its tiles not at hand, in which one record is odd from the start; all hashes and links fit."""
     from streams.audit.layout import record_hash
 
-    def lie(item: verify.Item) -> verify.Item:
+    def lie(item: Item) -> Item:
         if item.offset != at:
             return item
         assert item.value is not None and item.key is not None

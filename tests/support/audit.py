@@ -12,11 +12,10 @@ from streams.audit.bundle import Manifest
 from streams.audit.clock import Moment
 from streams.audit.copy import Copy
 from streams.audit.events import TYPES, Event, Writer, canonical
-from streams.audit.layout import entry, first_link
+from streams.audit.layout import Item, entry, first_link
 from streams.audit.merkle import Frontier, leaf_hash
 from streams.audit.note import Key, log_key
 from streams.audit.tamper import signed
-from streams.audit.verify import Item
 
 TOPIC = "icn.metrics"
 MANIFEST = Manifest(TOPIC, "cluster", "topic-1", 1_800_000_000_000, {0: (0, 0)})

@@ -1,0 +1,35 @@
+"""What people changed, as the audit log has it."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import fastavro
+
+from streams.audit.envelope import Unreadable, read
+from streams.audit.events import TYPES, payload_of
+from streams.audit.layout import is_record
+from streams.broker.topics import fold
+from streams.settings import Settings
+from streams.topology import Topology
+
+
+def operator_actions(topology: Topology, settings: Settings) -> list[dict[str, Any]]:
+    """Each with who, what, why, when and its coordinates, oldest first. What can't be read is `icn audit verify`'s."""
+    form, found = payload_of("operator_action"), []
+    assert form is not None
+    name = topology.topic("metrics").name
+    for message in fold(settings, name):
+        if not is_record(message.key(), message.value()):
+            continue
+        try:
+            record = read(message.value(), ("unknown", *TYPES))
+            if record["type"] != "operator_action":
+                continue
+            told = fastavro.schemaless_reader(io.BytesIO(record["payload"]), form.form, None)
+        except (Unreadable, EOFError, ValueError, IndexError):
+            continue
+        at = f"{name}/{message.partition()}/{message.offset()}"
+        found.append({**told, "at_ms": record["wall_ns"] // 1_000_000, "at": at})
+    return sorted(found, key=lambda action: action["at_ms"])
