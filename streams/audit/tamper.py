@@ -142,11 +142,12 @@ def _sign_all(copy: Copy, at: int, key: Ed25519PrivateKey) -> Copy:
 
 
 def _fork(copy: Copy, at: int, key: Ed25519PrivateKey) -> Copy:
-    """Another history for the last but one checkpoint."""
-    other = _tree(copy, at, key)
+    """Another history of as many entries as the last checkpoint has."""
+    size = _size(copy.notes[-1])
+    other = _tree(copy, min(at, size - 1), key)
     assert other.entries is not None
-    note = signed(copy.manifest.origin(copy.partition), other.entries[: _size(copy.notes[-2])], key)
-    return copy.but(notes=(*copy.notes[:-2], note, *copy.notes[-2:]))
+    note = signed(copy.manifest.origin(copy.partition), other.entries[:size], key)
+    return copy.but(notes=(*copy.notes[:-1], note, copy.notes[-1]))
 
 
 def _time(copy: Copy, at: int, key: Ed25519PrivateKey) -> Copy:
@@ -176,7 +177,7 @@ FAULTS = {
     "chain": Fault("a record is changed, its run's chain computed anew", "ALTERED", _chain),
     "tree": Fault("and the tree computed anew too", "ALTERED", _tree),
     "sign": Fault("and every checkpoint signed anew, with the key given or any other", "CORRUPT", _sign_all, 1),
-    "fork": Fault("a second history is signed, for whoever is shown it", "FORKED", _fork, 2),
+    "fork": Fault("a second history is signed, for whoever is shown it", "FORKED", _fork, 1),
     "cut": Fault("the end is cut off", "TRUNCATED", _cut),
     "cut-all": Fault("records, tree and checkpoints are cut back to the same place", "TRUNCATED", _cut_all),
     "drop-checkpoint": Fault("a checkpoint is taken out", "MISSING", _drop_note, 2),

@@ -112,7 +112,7 @@ CORPUS: list[tuple[str, Callable[[Copy], Copy], str, str]] = [
     ("the tree recomputed too", made("tree"), "ALTERED", "note#2"),
     ("and signed with another key", made("sign", key=THIEF), "CORRUPT", "*"),
     ("and signed with the stolen key", made("sign"), "FORKED", "anchor"),
-    ("a second history signed", made("fork"), "FORKED", "note#2"),
+    ("a second history signed", made("fork"), "FORKED", "note#3"),
     ("a checkpoint dropped", made("drop-checkpoint"), "MISSING", "*"),
     ("an old checkpoint said again", made("replay-checkpoint"), "REORDERED", "note#4"),
     ("a checkpoint damaged", made("flip-checkpoint"), "CORRUPT", "note#3"),
