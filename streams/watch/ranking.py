@@ -42,8 +42,8 @@ def top(
         except Undecodable:  # not ours; icn replay says where it is
             continue
         newest[event["dedup_hash"]] = event | {"at": f"{name}/{message.partition()}/{message.offset()}"}
-    for node_id, revision in reputations(topology, settings).items():
-        standing[node_id] = (revision["effective"], revision["revision"])
+    for name_of, revision in reputations(topology, settings).items():
+        standing[name_of] = (revision["effective"], revision["revision"])
     for event in newest.values():
         if (now := standing.get(event["node_id"])) is not None and now[1] > event["reputation_revision"]:
             event["effective_reputation"], event["reputation_revision"] = now
