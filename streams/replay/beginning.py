@@ -20,6 +20,7 @@ from streams.codec import Undecodable, decoder
 from streams.domain.dedup import Canonical, Content
 from streams.domain.quota import HOUR_MS
 from streams.replay.follow import Step
+from streams.replay.outputs import Origin, read_output
 from streams.runtime.reread import as_record
 from streams.runtime.stage import Batch, Table
 from streams.settings import Settings
@@ -81,20 +82,26 @@ def first_complete(
 ) -> int:
     """Index of the first step from which on nothing was pruned: not of its sources, its outputs, the batches, nor the topics `also`."""
     lows = {alias: _first(settings, topology.topics[alias].name) for alias in agent.reads}
-    outputs = [
-        *agent.writes,
-        *(f"{alias}.dlq" for alias in agent.reads if topology.topics[alias].dlq),
-        "batches",
-        *also,
-    ]
-    cut_ms = max(_cut_ms(settings, topology.topics[alias].name, topology.horizon_ms) for alias in outputs)
-    first, before_ms = 0, 0
+    outputs = [*agent.writes, *(f"{alias}.dlq" for alias in agent.reads if topology.topics[alias].dlq), *also]
+    cuts = [cut for alias in outputs for cut in _cuts(topology, settings, agent, partition, alias)]
+    behind = max((_index_of(steps, cut) for cut in cuts if isinstance(cut, Origin)), default=-1)
+    cut_ms = max((cut for cut in cuts if isinstance(cut, int)), default=0)
+    first, before_ms = behind + 1, 0
     for index, step in enumerate(steps):
         # a batch's outputs are written after the batch before it was recorded, so then they are behind the cut
         whole = step.event["first_offset"] >= lows[step.event["topic"]].get(partition, 0) and before_ms >= cut_ms
-        first = first if whole else index + 1
+        first = first if whole else max(first, index + 1)
         before_ms = step.time_ms
     return first
+
+
+def _index_of(steps: Sequence[Step], origin: Origin) -> int:
+    """Of the step that decided it; -1: of none that is left."""
+    for index, step in enumerate(steps):
+        event = step.event
+        if event["topic"] == origin.source and event["first_offset"] <= origin.offset <= event["last_offset"]:
+            return index
+    return -1
 
 
 def _first(settings: Settings, topic: str) -> dict[int, int]:
@@ -105,15 +112,28 @@ def _first(settings: Settings, topic: str) -> dict[int, int]:
         consumer.close()
 
 
-def _cut_ms(settings: Settings, topic: str, horizon_ms: int) -> int:
-    """Broker time from which on nothing was pruned; 0: nothing was."""
-    cut_ms = 0
-    for partition, low in _first(settings, topic).items():
-        if low:
-            first = next(fold(settings, topic, partition, until={partition: low + 1}), None)
-            # nothing is left: retention took only what was older than the horizon
-            cut_ms = max(cut_ms, first.timestamp()[1] if first else time.time_ns() // 1_000_000 - horizon_ms)
-    return cut_ms
+def _cuts(topology: Topology, settings: Settings, agent: Agent, partition: int, alias: str) -> Iterator[Origin | int]:
+    """Of each partition of an output topic that was pruned: the origin of the first output of ours that is left. Outputs come in the order
+    of their batches, so those of later batches are all there. None is left: broker's time from which on nothing was pruned."""
+    name = topology.topics[alias].name
+    for number, low in _first(settings, name).items():
+        if not low:
+            continue
+        since_ms = (
+            time.time_ns() // 1_000_000 - topology.horizon_ms
+        )  # nothing is left: retention took only what was older
+        for position, message in enumerate(fold(settings, name, number)):
+            since_ms = since_ms if position else message.timestamp()[1]
+            record = as_record(message)
+            try:
+                origin = read_output(alias, record.key, record.value, record.headers).origin
+            except (Undecodable, LookupError, TypeError, ValueError):
+                continue
+            if origin.stage in (None, agent.name) and origin.partition == partition:
+                yield origin
+                break
+        else:
+            yield since_ms
 
 
 def _fresh_hour(topology: Topology, settings: Settings, partition: int, steps: Sequence[Step], first: int) -> int:
