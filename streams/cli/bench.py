@@ -84,3 +84,39 @@ def stream(
     )
     click.echo("memory of s2: " + ", ".join(f"{rss:.0f} MiB at {keys:,} keys" for keys, rss in made["memory"]))
     click.echo(made["machine"])
+
+
+@bench.command()
+@click.option(
+    "--records", default=1_000_000, show_default=True, type=click.IntRange(1000), help="In the bundle that is verified."
+)
+@json_option
+def audit(records: int, as_json: bool) -> None:
+    """Measure the audit log: a call, verifying a bundle with and without decoding, sealing. No broker.
+
+    \b
+    Example:
+      icn bench audit --records 10000000
+    """
+    from streams.bench.audit import bench_audit
+
+    found = bench_audit(records, say)
+    if as_json:
+        print_json(found)
+        return
+    click.echo(
+        f"a call costs its caller {found['call_us_median']:.1f} µs CPU (median; 99 %: {found['call_us_p99']:.1f})"
+    )
+    table(
+        (f"{records:,} records", "records per CPU second", "RSS MiB", "before"),
+        [
+            (
+                label,
+                f"{found[f'{name}_per_cpu_s']:,.0f}",
+                f"{found[f'{name}_rss_mib']:.0f}",
+                f"{found[f'{name}_rss_before_mib']:.0f}",
+            )
+            for name, label in (("integrity", "verify --fast"), ("full", "verify"), ("seal", "seal"))
+        ],
+        right=(1, 2, 3),
+    )

@@ -1,0 +1,113 @@
+"""What the audit log costs: a call, its verification from a bundle, sealing. CPU time of one thread; memory of a process of its own."""
+
+from __future__ import annotations
+
+import multiprocessing
+import resource
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from streams.audit.audit import KNOWN_TYPES
+from streams.audit.bundle import Bundle, BundleWriter, Manifest
+from streams.audit.clock import Moment
+from streams.audit.events import Event, Writer
+from streams.audit.layout import Item, entry, first_link
+from streams.audit.log import AuditLog
+from streams.audit.tiles import TileWriter
+from streams.audit.verify import Verifier
+
+TOPIC, RUN = "icn.metrics", bytes(range(16))
+CALLS = 30_000
+AT_ONCE = 1_000
+
+
+def bench_audit(records: int, say: Callable[[str], None]) -> dict[str, Any]:
+    """All of it; records: in the bundle that is verified."""
+    with tempfile.TemporaryDirectory() as folder:
+        say(f"{CALLS:,} calls of a logger …")
+        call_us = _calls(Path(folder))
+        file = Path(folder) / "log.icnaudit"
+        say(f"a bundle of {records:,} records …")
+        _write(file, records)
+        found: dict[str, Any] = {"records": records, "call_us_median": call_us[0], "call_us_p99": call_us[1]}
+        for name, types in (("integrity", ()), ("full", KNOWN_TYPES)):
+            say(f"{name} …")
+            found |= {f"{name}_{key}": value for key, value in _in_a_process(_verify, str(file), types).items()}
+        say("sealing …")
+        found |= {f"seal_{key}": value for key, value in _in_a_process(_seal, str(file), folder).items()}
+    return found
+
+
+def _calls(folder: Path) -> tuple[float, float]:
+    """(median, 99 %) of the caller's CPU [µs]."""
+    taken = []
+    with AuditLog(folder, "bench", TOPIC, manifest={}, methodology={}, producer=None) as log:
+        for number in range(CALLS):
+            began = time.thread_time_ns()
+            log.write(Event("tick_completed", number, "job", 1, True, 1_000_000, 3))
+            taken.append((time.thread_time_ns() - began) / 1000)
+    return statistics.median(taken), statistics.quantiles(taken, n=100)[98]
+
+
+def _items(records: int) -> Iterator[Item]:
+    writer, at = (
+        Writer(TOPIC, "bench", RUN, bytes(16), first_link(RUN, b"{}")),
+        Moment(1_800_000_000 * 10**9, 10**15, 10**15),
+    )
+    for number in range(records):
+        event = Event("tick_completed", number, "job", 1, True, 1_000_000, 3)
+        value = writer.record(event if number else Event("process_start", payload={"manifest": "{}"}), at, "SYNCED")
+        writer.advance(value)
+        yield Item(number, 1, at.wall_ns // 1_000_000 + number, RUN, value)
+
+
+def _write(file: Path, records: int) -> None:
+    writer = BundleWriter(file, Manifest(TOPIC, "bench", "bench", 0, {0: (0, records)}))
+    writer.records(0, _items(records))
+    writer.entries(0, (entry(TOPIC, 0, *item) for item in _items(records)))
+    writer.notes(0, ())
+    writer.close()
+
+
+def _verify(file: str, types: tuple[str, ...]) -> int:
+    bundle = Bundle(Path(file))
+    verifier = Verifier(TOPIC, 0, bundle.manifest.origin(0), (), (), bundle.entries(0), None, 0, types)
+    verifier.feed(bundle.items(0))
+    result = verifier.finish()
+    assert [finding.kind for finding in result.findings] == ["UNANCHORED"]
+    return result.records
+
+
+def _seal(file: str, folder: str) -> int:
+    tiles, batch, done = TileWriter(Path(folder) / "tiles", 0), list[bytes](), 0
+    for item in Bundle(Path(file)).items(0):
+        batch.append(entry(TOPIC, 0, *item))
+        if len(batch) == AT_ONCE:
+            tiles.extend(batch)
+            done, batch = done + len(batch), []
+    tiles.extend(batch)
+    tiles.flush()
+    return done + len(batch)
+
+
+def _in_a_process(work: Callable[..., int], *arguments: Any) -> dict[str, float]:
+    """records per CPU second, and the memory that the process came to."""
+    receive, send = multiprocessing.Pipe(False)
+    process = multiprocessing.get_context("spawn").Process(target=_measured, args=(send, work, arguments))
+    process.start()
+    send.close()  # so that a process that dies is an end, and not a wait for ever
+    found: dict[str, float] = receive.recv()
+    process.join()
+    return found
+
+
+def _measured(send: Any, work: Callable[..., int], arguments: tuple[Any, ...]) -> None:
+    before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
+    done = work(*arguments)
+    per_s = done / (time.process_time() - began)
+    rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    send.send({"per_cpu_s": per_s, "rss_mib": rss / 1024, "rss_before_mib": before / 1024})
