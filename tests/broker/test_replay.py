@@ -59,7 +59,7 @@ def test_a_clean_run_verifies_and_every_forgery_is_found_where_it_is(net: Networ
     assert (code, clean["verdict"], sum(len(s["findings"]) for s in clean["stages"])) == (0, "identical", 0)
     compared = sum(s["compared"] for s in clean["stages"])
 
-    forged = 0
+    forged: set[str] = set()
     for alias, schema, change in (
         ("artifacts.decided", "decided", {"decision": "UNIQUE", "input_offset": 0}),
         ("priorities", "priority", {"score": 0.81}),
@@ -67,32 +67,22 @@ def test_a_clean_run_verifies_and_every_forgery_is_found_where_it_is(net: Networ
         ("receipts", "receipt", None),
         ("reputation.log", "reputation", {"revision": 99}),
         ("reputation", "reputation", {"score": 0.9}),
-    ):
-        message = read_all(net.settings, net.topic(alias))[-1]
-        event = decoder(schema)(message.value()) | (change or {})
-        forge(net, alias, message.key(), encoder(schema)(event), message.headers())
-        forged += 1
-        code, found = verify(net)
-        findings = [f for s in found["stages"] for f in s["findings"]]
-        last = max(read_all(net.settings, net.topic(alias)), key=lambda m: m.timestamp()[1])
-        assert (code, found["verdict"]) == (1, "different")
-        assert f"{net.topic(alias)}/{last.partition()}/{last.offset()}" in {f["where"] for f in findings}, findings
-    for alias, schema, change in (  # of inputs that were never decided, or by a stage that isn't
+        # of inputs that were never decided, or by a stage that isn't
         ("artifacts.decided", "decided", {"input_offset": 10**12}),
         ("priorities", "priority", {"input_offset": 10**12, "rank_key": 10**12}),
         ("receipts", "receipt", {"stage": "s9_nobody"}),
         ("batches", None, None),
     ):
-        message = read_all(net.settings, net.topic(alias))[0]
-        value = encoder(schema)(decoder(schema)(message.value()) | change) if schema else b"garbage"
+        message = read_all(net.settings, net.topic(alias))[-1]
+        value = encoder(schema)(decoder(schema)(message.value()) | (change or {})) if schema else b"garbage"
         forge(net, alias, message.key(), value, message.headers())
-        forged += 1
-        code, found = verify(net)
         last = max(read_all(net.settings, net.topic(alias)), key=lambda m: m.timestamp()[1])
-        where = {f["where"] for s in found["stages"] for f in s["findings"]}
-        assert (code, f"{net.topic(alias)}/{last.partition()}/{last.offset()}" in where) == (1, True), alias
+        forged.add(f"{net.topic(alias)}/{last.partition()}/{last.offset()}")
+    code, found = verify(net)
+    places = {f["where"] for s in found["stages"] for f in s["findings"]}
+    assert (code, found["verdict"], forged - places) == (1, "different", set())
     print(
-        f"\n{forged} forgeries found at their coordinates; {compared} outputs compared in the clean control, no finding"
+        f"\n{len(forged)} forgeries found at their coordinates; {compared} outputs compared in the clean control, no finding"
     )
 
 
