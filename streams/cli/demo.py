@@ -193,12 +193,13 @@ def _ranks(topology, settings) -> str:  # type: ignore[no-untyped-def]
 
 
 def _show_top(topology, settings) -> None:  # type: ignore[no-untyped-def]
-    from streams.cli.top import top
+    from streams.cli.top import show
+    from streams.watch.ranking import top
 
     click.echo(
         click.style("\nTop priorities: score = (threat + opportunity + confidence) × reputation × decay", bold=True)
     )
-    top.callback(10, False)  # type: ignore[misc]
+    show(topology, settings, top(topology, settings, 10, time.time_ns() // 1_000_000))
 
 
 def _wait_for_lag_0(settings, worker) -> None:  # type: ignore[no-untyped-def]

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from streams.cli.show import clip, json_option, network, print_json, table
+
+if TYPE_CHECKING:
+    from streams.settings import Settings
+    from streams.topology import Topology
 
 
 @click.command()
@@ -30,6 +35,11 @@ def top(count: int, node_id: str | None, as_json: bool) -> None:
     if as_json:
         print_json(best)
         return
+    show(topology, settings, best)
+
+
+def show(topology: Topology, settings: Settings, best: list[dict[str, Any]]) -> None:
+    """As a table, each with its content."""
     names = contents(topology, settings, best)
     table(
         ("rank", "score now", "threat", "opport.", "confid.", "× reput.", "decay", "node", "artifact", "content"),
@@ -53,7 +63,7 @@ def top(count: int, node_id: str | None, as_json: bool) -> None:
     )
 
 
-def contents(topology, settings, best) -> dict[str, str]:  # type: ignore[no-untyped-def]
+def contents(topology: Topology, settings: Settings, best: list[dict[str, Any]]) -> dict[str, str]:
     """canonical_id -> content, read at its raw coordinates."""
     from streams.codec import decoder
     from streams.watch.records import record_at
