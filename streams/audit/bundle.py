@@ -214,15 +214,22 @@ class Bundle:
         ]
 
     def _framed(self, name: str, length: struct.Struct, most: int) -> Iterator[bytes]:
+        head, unpack = length.size, length.unpack_from
         with self._open(name) as file:
-            while head := file.read(length.size):
-                size = length.unpack(head)[0] if len(head) == length.size else most + 1
+            data, at = b"", 0
+            while True:
+                if len(data) - at < head + most:  # perhaps not a whole one
+                    data, at = data[at:] + file.read(_CHUNK), 0
+                    if not data:
+                        return
+                size = unpack(data, at)[0] if len(data) - at >= head else most + 1
                 if size > most:
                     raise self._refused(f"{name} ends in the middle, or has a part of more than {most} bytes")
-                data = file.read(size)
-                if len(data) < size:
+                end = at + head + size
+                if end > len(data):
                     raise self._refused(f"{name} ends in the middle")
-                yield data
+                yield data[at + head : end]
+                at = end
 
     def _open(self, name: str) -> IO[bytes]:
         try:
