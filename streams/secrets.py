@@ -17,21 +17,26 @@ def secret_path(state: Path) -> Path:
 def make_secret(state: Path) -> None:
     """A new one, where there is none. For a new deployment only: see broker/deployment_key."""
     path = secret_path(state)
-    if path.exists():
-        return
     try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        fresh = path.with_suffix(f".{os.getpid()}")
-        fresh.touch(mode=0o600)
-        fresh.write_text(os.urandom(32).hex() + "\n")
-        try:
-            os.link(fresh, path)  # whoever comes second finds the first one's
-        except FileExistsError:
-            pass
-        finally:
-            fresh.unlink()
+        make_key_file(path)
     except OSError as error:
         raise IcnError(f"deployment secret {path}: {error}", "is the disk full, the folder writable?") from error
+
+
+def make_key_file(path: Path) -> None:
+    """32 random bytes as hex, for its owner only, where there is no file yet. Raises OSError."""
+    if path.exists():
+        return
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    fresh = path.with_suffix(f".{os.getpid()}")
+    fresh.touch(mode=0o600)
+    fresh.write_text(os.urandom(32).hex() + "\n")
+    try:
+        os.link(fresh, path)  # whoever comes second finds the first one's
+    except FileExistsError:
+        pass
+    finally:
+        fresh.unlink()
 
 
 def deployment_secret(state: Path) -> bytes:

@@ -11,8 +11,6 @@ import time
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-NS_PER_S = 1_000_000_000
-
 
 class Moment(NamedTuple):
     """Nanoseconds: since 1970 UTC, and since some point of this boot."""

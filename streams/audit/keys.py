@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from streams.errors import AuditError
+from streams.secrets import make_key_file
 
 
 def private_key(folder: Path, role: str) -> Ed25519PrivateKey:
     """The key of a role, made where there is none. Raises AuditError."""
     path = folder / f"{role}.key"
     try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if not path.exists():
-            fresh = folder / f".{role}.{os.getpid()}"
-            fresh.touch(mode=0o600)
-            fresh.write_text(Ed25519PrivateKey.generate().private_bytes_raw().hex() + "\n")
-            try:
-                os.link(fresh, path)  # whoever comes second finds the first one's
-            except FileExistsError:
-                pass
-            finally:
-                fresh.unlink()
+        make_key_file(path)
         return Ed25519PrivateKey.from_private_bytes(bytes.fromhex(path.read_text().strip()))
     except (OSError, ValueError) as error:
         raise AuditError(

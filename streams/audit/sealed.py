@@ -171,8 +171,6 @@ class SealedOrder:
             else:
                 self._gone[sealed.identity] = sealed
         self._grow()
-        if not self.has_entries:
-            self.unsealed = 0  # told by the checkpoints
 
     def judge_gone(self, explained: Collection[tuple[bytes, int]], last: int) -> None:
         """explained: (run, seq) that the chain has told of; last: offset of the last record."""

@@ -11,7 +11,6 @@ import click
 
 from streams.cli.show import confirm, counted, json_option, network, print_json, progress, say, table, when
 
-UNSEALED_AFTER_S = 180  # three checkpoints missed
 FILE = click.Path(path_type=Path)
 
 
