@@ -15,8 +15,8 @@ from typing import Any
 
 from confluent_kafka import Consumer, Producer, TopicPartition
 
-from streams.audit.events import Event
-from streams.audit.process import try_process_log
+from streams.audit.record.events import Event
+from streams.audit.record.process import try_process_log
 from streams.broker.topics import watermarks
 from streams.codec import Undecodable, decoder, encoder
 from streams.domain.ticks import MINUTE_MS, due

@@ -7,9 +7,9 @@ from typing import Any
 
 import fastavro
 
-from streams.audit.envelope import Unreadable, read
-from streams.audit.events import TYPES, payload_of
 from streams.audit.layout import is_record
+from streams.audit.record.events import TYPES, payload_of
+from streams.audit.verify.envelope import Unreadable, read
 from streams.broker.topics import fold
 from streams.settings import Settings
 from streams.topology import Topology

@@ -9,16 +9,16 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from streams.audit.bundle import Bundle, BundleWriter
-from streams.audit.checkpoints import Published
-from streams.audit.events import TYPES
-from streams.audit.findings import COMPLETENESS, INTEGRITY, Finding
-from streams.audit.keys import private_key
 from streams.audit.layout import Item
 from streams.audit.live import LiveLog, open_log
-from streams.audit.note import Key, log_key
-from streams.audit.tiles import TileError, write_whole
-from streams.audit.verify import Result, Verifier
+from streams.audit.record.events import TYPES
+from streams.audit.seal.keys import private_key
+from streams.audit.seal.tiles import TileError, write_whole
+from streams.audit.verify.bundle import Bundle, BundleWriter
+from streams.audit.verify.checkpoints import Published
+from streams.audit.verify.findings import COMPLETENESS, INTEGRITY, Finding
+from streams.audit.verify.note import Key, log_key
+from streams.audit.verify.verifier import Result, Verifier
 from streams.codec import folder
 from streams.errors import AuditError
 from streams.settings import Settings

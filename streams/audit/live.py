@@ -8,12 +8,12 @@ from pathlib import Path
 
 from confluent_kafka import Consumer
 
-from streams.audit.bundle import Manifest
-from streams.audit.checkpoints import Published
 from streams.audit.layout import Item
-from streams.audit.note import NoteError, parse_checkpoint, parse_note
 from streams.audit.place import Place, find_place, log_folder
-from streams.audit.tiles import Tiles
+from streams.audit.seal.tiles import Tiles
+from streams.audit.verify.bundle import Manifest
+from streams.audit.verify.checkpoints import Published
+from streams.audit.verify.note import NoteError, parse_checkpoint, parse_note
 from streams.broker.topics import ends, fold
 from streams.settings import Settings
 from streams.topology import Topology

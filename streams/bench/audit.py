@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from streams.audit.audit import KNOWN_TYPES
-from streams.audit.bundle import Bundle, BundleWriter, Manifest
-from streams.audit.clock import Moment
-from streams.audit.events import Event, Writer
 from streams.audit.layout import Item, entry, first_link
-from streams.audit.log import AuditLog
-from streams.audit.tiles import TileWriter
-from streams.audit.verify import Verifier
+from streams.audit.record.clock import Moment
+from streams.audit.record.events import Event, Writer
+from streams.audit.record.log import AuditLog
+from streams.audit.seal.tiles import TileWriter
+from streams.audit.verify.bundle import Bundle, BundleWriter, Manifest
+from streams.audit.verify.verifier import Verifier
 
 TOPIC, RUN = "icn.metrics", bytes(range(16))
 CALLS = 30_000

@@ -47,7 +47,7 @@ def verify(
       icn audit verify log.icnaudit --key "$(cat sealer.vkey)"
     """
     from streams.audit.audit import audit_bundle, audit_live
-    from streams.audit.bundle import Bundle
+    from streams.audit.verify.bundle import Bundle
     from streams.errors import AuditError
 
     given = [_key(text) for text in keys]
@@ -74,7 +74,7 @@ def _told(done: int, of: int) -> None:
 
 
 def _key(text: str) -> Any:
-    from streams.audit.note import NoteError, parse_key
+    from streams.audit.verify.note import NoteError, parse_key
     from streams.errors import AuditError
 
     try:
@@ -84,7 +84,7 @@ def _key(text: str) -> Any:
 
 
 def _print(report: Any) -> None:
-    from streams.audit.findings import IN_WORDS
+    from streams.audit.verify.findings import IN_WORDS
 
     click.echo(f"{report.of}, as of {when(report.at_ms)}")
     for key in report.keys:
@@ -124,9 +124,9 @@ def key(as_json: bool) -> None:
     Example:
       icn audit key > sealer.vkey
     """
-    from streams.audit.keys import private_key
-    from streams.audit.note import log_key
     from streams.audit.place import find_place
+    from streams.audit.seal.keys import private_key
+    from streams.audit.verify.note import log_key
 
     topology, settings = network()
     place, private = find_place(topology, settings), private_key(settings.state / "keys", "sealer")
@@ -196,9 +196,9 @@ def tamper(fault: str, source: Path, target: Path, offset: int | None, partition
     """
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-    from streams.audit.copy import load
-    from streams.audit.tamper import FAULTS
-    from streams.audit.tamper import tamper as make
+    from streams.audit.tampering.copy import load
+    from streams.audit.tampering.tamper import FAULTS
+    from streams.audit.tampering.tamper import tamper as make
 
     if fault == "list":
         table(("fault", "what is done", "what must be found"), [(name, f.what, f.found) for name, f in FAULTS.items()])
@@ -242,10 +242,10 @@ def witness(note: Path, keys: tuple[str, ...], name: str, bundle: Path | None) -
       icn audit witness w1.note --name audit.example/w1 --key sealer.vkey
     """
     from streams.audit.audit import audit_bundle, audit_live
-    from streams.audit.bundle import Bundle
-    from streams.audit.keys import private_key
-    from streams.audit.note import Note, cosign, parse_note, witness_key
-    from streams.audit.tiles import write_whole
+    from streams.audit.seal.keys import private_key
+    from streams.audit.seal.tiles import write_whole
+    from streams.audit.verify.bundle import Bundle
+    from streams.audit.verify.note import Note, cosign, parse_note, witness_key
     from streams.settings import read_settings
     from streams.topology import load
 

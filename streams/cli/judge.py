@@ -33,7 +33,7 @@ def register(name: str, principal: str, weight: float, rotate: bool, as_json: bo
     Example:
       icn judge register carol --principal carol
     """
-    from streams.audit.process import operator_action, this_command
+    from streams.audit.record.process import operator_action, this_command
     from streams.broker.registrations import JUDGE, in_force, register_judge, registered, token_path
     from streams.errors import IcnError
 

@@ -28,7 +28,7 @@ def register(
     Example:
       icn node register node-7 --principal alice
     """
-    from streams.audit.process import operator_action, this_command
+    from streams.audit.record.process import operator_action, this_command
     from streams.broker.registrations import in_force, register, registered, token_path
     from streams.errors import IcnError
 

@@ -20,7 +20,7 @@ def rebuild(stages: tuple[str, ...], execute: bool) -> None:
       icn rebuild s2              what would be done
       icn rebuild s2 --execute
     """
-    from streams.audit.process import operator_action, this_command
+    from streams.audit.record.process import operator_action, this_command
     from streams.replay.rebuild import plan, run
 
     topology, settings = network()

@@ -40,7 +40,7 @@ def apply(as_json: bool) -> None:
     Example:
       icn topics apply
     """
-    from streams.audit.process import operator_action, this_command
+    from streams.audit.record.process import operator_action, this_command
     from streams.broker.admin import Admin
     from streams.broker.deployment_key import claim
 

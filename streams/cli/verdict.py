@@ -25,7 +25,7 @@ def verdict(artifact_id: str, outcome: str, name: str, node_id: str | None, reas
     Example:
       icn verdict 01a20a73-a527-7893-b6eb-7dbf6b42db83 refuted --judge carol --reason "a clean installer"
     """
-    from streams.audit.process import operator_action, this_command
+    from streams.audit.record.process import operator_action, this_command
     from streams.sdk.judge import Judge
 
     topology, settings = network()

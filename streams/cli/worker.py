@@ -27,7 +27,7 @@ def worker(stages: tuple[str, ...], no_ticks: bool) -> None:
       icn worker                 all stages
       icn worker s1 s2           only these
     """
-    from streams.audit.process import try_process_log
+    from streams.audit.record.process import try_process_log
     from streams.broker.admin import Admin, wanted_topics
     from streams.broker.deployment_key import claim
     from streams.runtime.children import AuditedChildren

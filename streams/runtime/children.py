@@ -8,8 +8,8 @@ from pathlib import Path
 
 import psutil
 
-from streams.audit.events import Event
-from streams.audit.log import AuditLog
+from streams.audit.record.events import Event
+from streams.audit.record.log import AuditLog
 from streams.runtime.supervisor import Watched
 
 

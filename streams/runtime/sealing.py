@@ -11,11 +11,11 @@ from typing import Any
 
 from confluent_kafka import KafkaException
 
-from streams.audit.events import Event
-from streams.audit.keys import private_key
 from streams.audit.place import find_place
-from streams.audit.process import process_log
-from streams.audit.sealer import Sealer
+from streams.audit.record.events import Event
+from streams.audit.record.process import process_log
+from streams.audit.seal.keys import private_key
+from streams.audit.seal.sealer import Sealer
 from streams.errors import BrokerError
 from streams.runtime.worker import hold_on_to_lifeline, setup_logging
 from streams.settings import Settings

@@ -100,7 +100,7 @@ def run(name: str, slot: int) -> int:
     setup_logging()
     import faust
 
-    from streams.audit.process import try_process_log
+    from streams.audit.record.process import try_process_log
     from streams.runtime.app import StageApp
 
     try:
@@ -174,7 +174,7 @@ def _watch(app: object, limit_s: float, audit: Any) -> None:
             since = getattr(app, "busy_since", None)
             if since is not None and time.monotonic() - since > limit_s:
                 if audit is not None:
-                    from streams.audit.events import Event
+                    from streams.audit.record.events import Event
 
                     audit.write(Event("watchdog_timeout", error=f"a batch is in work for more than {limit_s:.0f} s"))
                 die(Fatal(f"watchdog: a batch is in work for more than {limit_s:.0f} s"))

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from streams.audit.bundle import Bundle, pack_item
-from streams.audit.copy import load
 from streams.audit.layout import Item
+from streams.audit.tampering.copy import load
+from streams.audit.verify.bundle import Bundle, pack_item
 from streams.errors import AuditError
 from tests.support.audit import KEYS, KNOWN_TYPES, a_log
 

@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 
-from streams.audit.checkpoints import Published
-from streams.audit.events import Event
 from streams.audit.layout import Item
-from streams.audit.log import HELD_MAX, AuditLog
-from streams.audit.spool import Segment
-from streams.audit.verify import Result, Verifier
+from streams.audit.record.events import Event
+from streams.audit.record.log import HELD_MAX, AuditLog
+from streams.audit.record.spool import Segment
+from streams.audit.verify.checkpoints import Published
+from streams.audit.verify.verifier import Result, Verifier
 from streams.broker.local import LocalBroker
 from streams.codec import decoder
 from streams.errors import AuditError
@@ -29,8 +29,8 @@ from tests.support.network import Network, network, wait_until
 WRITER = """
 import json, os, sys, time
 from pathlib import Path
-from streams.audit.events import Event
-from streams.audit.log import AuditLog
+from streams.audit.record.events import Event
+from streams.audit.record.log import AuditLog
 folder, topic, producer, pause_s = Path(sys.argv[1]), sys.argv[2], json.loads(sys.argv[3]), float(sys.argv[4])
 log = AuditLog(folder, "w", topic, manifest={}, methodology={}, producer=producer)
 number = int(sys.argv[5])
@@ -132,8 +132,8 @@ def test_a_broker_that_is_killed_loses_nothing_and_the_caller_does_not_wait(tmp_
 FULL_DISK = """
 import resource, signal, sys
 from pathlib import Path
-from streams.audit.events import Event
-from streams.audit.log import AuditLog
+from streams.audit.record.events import Event
+from streams.audit.record.log import AuditLog
 from streams.errors import AuditError
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 refuse = sys.argv[2] == "refuse"

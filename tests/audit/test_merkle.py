@@ -8,7 +8,7 @@ from functools import cache
 import pymerkle
 import pytest
 
-from streams.audit.merkle import (
+from streams.audit.verify.merkle import (
     EMPTY_ROOT,
     Frontier,
     ProofError,

@@ -8,9 +8,10 @@ from types import ModuleType
 
 import pytest
 
-from streams.audit import chain, checkpoints, copy, envelope, note, sealed, verify
-from streams.audit.copy import Copy
 from streams.audit.layout import Item
+from streams.audit.tampering import copy
+from streams.audit.tampering.copy import Copy
+from streams.audit.verify import chain, checkpoints, envelope, note, sealed, verifier
 from tests.audit.test_verify import (
     ANCHOR,
     CORPUS,
@@ -52,8 +53,8 @@ MUTANTS: list[tuple[str, ModuleType, str, str]] = [
     ("unknown types are passed over", envelope, "if not 0 < number < len(types):", "if False:"),
     ("bytes between fields and trailer are passed over", envelope, "if at != len(value) - TRAILER_BYTES:", "if False:"),
     ("a key's id is not compared", note, "if key.id != id_:", "if False:"),
-    ("foreign messages are no finding", verify, 'self.findings.mark("UNDECIDABLE", offset, told)', "pass"),
-    ("a record may say another run than its key", verify, 'if record["run_id"] != key:', "if False:"),
+    ("foreign messages are no finding", verifier, 'self.findings.mark("UNDECIDABLE", offset, told)', "pass"),
+    ("a record may say another run than its key", verifier, 'if record["run_id"] != key:', "if False:"),
 ]  # fmt: skip
 
 
@@ -67,11 +68,11 @@ def put_in(monkeypatch: pytest.MonkeyPatch, module: ModuleType, old: str, new: s
         if isinstance(kept, type) and issubclass(kept, Exception):
             setattr(mutant, name, kept)
     users = {
-        chain: [(verify, "Chain")],
-        sealed: [(verify, "SealedOrder")],
-        checkpoints: [(verify, "Checkpoints")],
-        verify: [(copy, "Verifier")],
-        envelope: [(verify, "read"), (chain, "read")],
+        chain: [(verifier, "Chain")],
+        sealed: [(verifier, "SealedOrder")],
+        checkpoints: [(verifier, "Checkpoints")],
+        verifier: [(copy, "Verifier")],
+        envelope: [(verifier, "read"), (chain, "read")],
         note: [(note, "parse_key")],
     }
     for user, name in users[module]:
@@ -129,7 +130,7 @@ def of_another_log() -> bytes:
 
 def forged(item: Item) -> Item:
     """The same seq with another field, at the end of the log."""
-    from streams.audit.tamper import rewrite
+    from streams.audit.tampering.tamper import rewrite
 
     log = LOG.but(items=(item,))
     return rewrite(log, 0, lambda v: v[:60] + bytes([v[60] ^ 1]) + v[61:]).items[0]._replace(offset=len(LOG.items))

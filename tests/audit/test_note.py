@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from streams.audit.note import (
+from streams.audit.verify.note import (
     Checkpoint,
     Note,
     NoteError,

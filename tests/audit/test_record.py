@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from streams.audit.clock import Moment
-from streams.audit.events import PAYLOADS, TYPES, Event, Writer, check, payload_of
 from streams.audit.layout import PREV, SEQ, entry, first_link, record_hash
-from streams.audit.log import AuditLog
-from streams.audit.spool import Segment
+from streams.audit.record.clock import Moment
+from streams.audit.record.events import PAYLOADS, TYPES, Event, Writer, check, payload_of
+from streams.audit.record.log import AuditLog
+from streams.audit.record.spool import Segment
 from streams.codec import decoder, encoder
 from streams.errors import AuditError
 

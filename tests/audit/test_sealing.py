@@ -13,12 +13,12 @@ from typing import Any
 
 from confluent_kafka import Producer
 
-from streams.audit.events import Event
-from streams.audit.log import AuditLog
-from streams.audit.merkle import Frontier, leaf_hash
-from streams.audit.note import parse_checkpoint, parse_note
 from streams.audit.place import find_place, log_folder
-from streams.audit.tiles import Tiles
+from streams.audit.record.events import Event
+from streams.audit.record.log import AuditLog
+from streams.audit.seal.tiles import Tiles
+from streams.audit.verify.merkle import Frontier, leaf_hash
+from streams.audit.verify.note import parse_checkpoint, parse_note
 from tests.support.chain import add_nodes, node, settled
 from tests.support.fold import read_all
 from tests.support.network import Network, wait_until

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from streams.audit.merkle import Frontier, consistency_proof, leaf_hash, verify_consistency
-from streams.audit.tiles import Tiles, TileWriter, tile_path, unpack_entries
+from streams.audit.seal.tiles import Tiles, TileWriter, tile_path, unpack_entries
+from streams.audit.verify.merkle import Frontier, consistency_proof, leaf_hash, verify_consistency
 
 ENTRIES = [number.to_bytes(4, "big") * 20 for number in range(70_000)]
 

@@ -8,10 +8,10 @@ from dataclasses import replace
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from streams.audit.copy import Copy
-from streams.audit.findings import Finding
 from streams.audit.layout import Item, record_hash
-from streams.audit.tamper import FAULTS, tamper
+from streams.audit.tampering.copy import Copy
+from streams.audit.tampering.tamper import FAULTS, tamper
+from streams.audit.verify.findings import Finding
 from tests.support.audit import KEYS, KNOWN_TYPES, SEALER, TOPIC, a_log
 
 LOG = a_log()

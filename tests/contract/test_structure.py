@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import sys
 from pathlib import Path
 
 import click
@@ -65,6 +66,19 @@ def test_imports_point_one_way(folder: str) -> None:
                 part = module.split(".")[1]
                 place = part if (PACKAGE / part).is_dir() else "root"
                 assert place in MAY_IMPORT[folder] | {folder}, f"{path.relative_to(PACKAGE)} imports {module}"
+
+
+def test_what_verifies_a_bundle_needs_nothing_of_ours_but_itself() -> None:
+    """streams/audit/verify: the byte layout, the errors, and one package for Ed25519. No Kafka."""
+    own = ("streams.audit.verify", "streams.audit.layout", "streams.errors")
+    files = list((PACKAGE / "audit" / "verify").glob("*.py"))
+    for path in files:
+        for module in imports(path):
+            top = module.split(".")[0]
+            assert (
+                module.startswith(own) if top == "streams" else top == "cryptography" or top in sys.stdlib_module_names
+            )
+    assert len(files) > 8
 
 
 def test_the_core_knows_no_kafka_no_clock_no_chance() -> None:

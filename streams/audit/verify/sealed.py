@@ -11,9 +11,9 @@ from hashlib import sha256
 from itertools import islice
 from typing import NamedTuple
 
-from streams.audit.findings import Findings
 from streams.audit.layout import ENTRY
-from streams.audit.merkle import Frontier
+from streams.audit.verify.findings import Findings
+from streams.audit.verify.merkle import Frontier
 
 AHEAD = 4_096  # sealed entries looked at to find where a record belongs
 LEAVES_AT_ONCE = 1_024

@@ -15,10 +15,19 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from streams.audit.layout import ENTRY, entry
-from streams.audit.merkle import EMPTY_ROOT, ProofError, consistency_proof, verify_consistency
-from streams.audit.note import Checkpoint, Note, NoteError, log_key, parse_checkpoint, parse_note, sign, verify
 from streams.audit.place import Place, log_folder
-from streams.audit.tiles import TileError, Tiles, TileWriter, write_whole
+from streams.audit.seal.tiles import TileError, Tiles, TileWriter, write_whole
+from streams.audit.verify.merkle import EMPTY_ROOT, ProofError, consistency_proof, verify_consistency
+from streams.audit.verify.note import (
+    Checkpoint,
+    Note,
+    NoteError,
+    log_key,
+    parse_checkpoint,
+    parse_note,
+    sign,
+    verify,
+)
 from streams.errors import AuditError, BrokerError
 from streams.settings import Settings
 

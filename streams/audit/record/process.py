@@ -13,10 +13,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from streams import __version__
-from streams.audit.events import Event, canonical
-from streams.audit.log import AuditLog
-from streams.audit.methodology import METHODOLOGY
 from streams.audit.place import find_place
+from streams.audit.record.events import Event, canonical
+from streams.audit.record.log import AuditLog
+from streams.audit.record.methodology import METHODOLOGY
 from streams.errors import AuditError, BrokerError
 from streams.settings import Settings
 from streams.topology import Topology

@@ -22,8 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from streams.audit.checkpoints import Published
 from streams.audit.layout import Item
+from streams.audit.verify.checkpoints import Published
 from streams.errors import AuditError
 
 FORMAT = "icn-audit-bundle/1"

@@ -11,9 +11,9 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from streams.audit.envelope import Unreadable, only_string, read
-from streams.audit.findings import Findings
 from streams.audit.layout import PREV, SEQ, Item, first_link
+from streams.audit.verify.envelope import Unreadable, only_string, read
+from streams.audit.verify.findings import Findings
 
 REMEMBERED = 65_536  # newest hashes of a run: what is sent again after a crash is among them
 _ANY = tuple(str(number) for number in range(256))

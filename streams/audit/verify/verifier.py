@@ -12,10 +12,6 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from itertools import islice
 
-from streams.audit.chain import Chain
-from streams.audit.checkpoints import Checkpoints, Published
-from streams.audit.envelope import Unreadable, read
-from streams.audit.findings import Finding, Findings
 from streams.audit.layout import (
     ENTRY,
     ENTRY_TAG,
@@ -26,8 +22,12 @@ from streams.audit.layout import (
     foreign_hash,
     preimage_start,
 )
-from streams.audit.note import Checkpoint, Key
-from streams.audit.sealed import SealedOrder
+from streams.audit.verify.chain import Chain
+from streams.audit.verify.checkpoints import Checkpoints, Published
+from streams.audit.verify.envelope import Unreadable, read
+from streams.audit.verify.findings import Finding, Findings
+from streams.audit.verify.note import Checkpoint, Key
+from streams.audit.verify.sealed import SealedOrder
 
 AT_ONCE = 1_024
 

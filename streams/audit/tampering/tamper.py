@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from streams.audit.copy import Copy
 from streams.audit.layout import Item, is_record, record_hash
 from streams.audit.layout import entry as entry_of
-from streams.audit.merkle import Frontier, leaf_hash
-from streams.audit.note import Checkpoint, Note, NoteError, parse_checkpoint, parse_note, sign
+from streams.audit.tampering.copy import Copy
+from streams.audit.verify.merkle import Frontier, leaf_hash
+from streams.audit.verify.note import Checkpoint, Note, NoteError, parse_checkpoint, parse_note, sign
 from streams.errors import AuditError
 
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from streams.audit.bundle import Bundle, BundleWriter, Manifest
-from streams.audit.checkpoints import Published
 from streams.audit.layout import Item
-from streams.audit.note import Key
-from streams.audit.verify import Result, Verifier
+from streams.audit.verify.bundle import Bundle, BundleWriter, Manifest
+from streams.audit.verify.checkpoints import Published
+from streams.audit.verify.note import Key
+from streams.audit.verify.verifier import Result, Verifier
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
 from typing import NamedTuple
 
-from streams.audit.envelope import Unreadable, seal
-from streams.audit.findings import Findings
-from streams.audit.note import Checkpoint, Key, NoteError, parse_checkpoint, parse_note, verify
+from streams.audit.verify.envelope import Unreadable, seal
+from streams.audit.verify.findings import Findings
+from streams.audit.verify.note import Checkpoint, Key, NoteError, parse_checkpoint, parse_note, verify
 
 
 class Published(NamedTuple):

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
-from streams.audit.spool import Segment, Spool
+from streams.audit.record.spool import Segment, Spool
 
 log = logging.getLogger("icn.audit")
 

@@ -16,7 +16,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from streams.audit.layout import HASH_BYTES
-from streams.audit.merkle import full_root, leaf_hash, range_root
+from streams.audit.verify.merkle import full_root, leaf_hash, range_root
 
 WIDTH, WIDTH_BITS = 256, 8
 _LENGTH = struct.Struct(">H")
