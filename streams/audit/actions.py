@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import io
 from typing import Any
-
-import fastavro
 
 from streams.audit.layout import is_record
 from streams.audit.record.events import TYPES, payload_of
@@ -27,8 +24,8 @@ def operator_actions(topology: Topology, settings: Settings) -> list[dict[str, A
             record = read(message.value(), ("unknown", *TYPES))
             if record["type"] != "operator_action":
                 continue
-            told = fastavro.schemaless_reader(io.BytesIO(record["payload"]), form.form, None)
-        except (Unreadable, EOFError, ValueError, IndexError):
+            told = form.decode(record["payload"])
+        except (Unreadable, ValueError):
             continue
         at = f"{name}/{message.partition()}/{message.offset()}"
         found.append({**told, "at_ms": record["wall_ns"] // 1_000_000, "at": at})

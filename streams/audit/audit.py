@@ -29,7 +29,7 @@ UNSEALED_AFTER_MS = 180_000  # three checkpoints missed
 TELL_EVERY = 5_000
 
 Progress = Callable[[int, int], None]
-Visit = Callable[[Item, dict[str, object]], None]
+Visit = Callable[[int, Item, dict[str, object]], None]
 
 
 @dataclass
@@ -79,7 +79,7 @@ class Report:
             "integrity": self.integrity,
             "completeness": self.completeness,
             "partitions": [
-                {k: v for k, v in asdict(r).items() if k not in ("findings", "newest", "newest_note")}
+                {k: v for k, v in asdict(r).items() if k not in ("findings", "marked", "newest", "newest_note")}
                 | {"newest": None if r.newest is None else {"size": r.newest.size, "root": r.newest.root}}
                 for r in self.results
             ],

@@ -46,6 +46,22 @@ def verify(
       icn audit verify
       icn audit verify log.icnaudit --key "$(cat sealer.vkey)"
     """
+    report = _audit(bundle, keys, anchor, tiles, not fast)
+    if as_json:
+        print_json(report.json())
+    else:
+        _print(report)
+    sys.exit(report.exit_code)
+
+
+def _audit(
+    bundle: Path | None,
+    keys: tuple[str, ...],
+    anchor: Path | None,
+    tiles: Path | None,
+    decode: bool,
+    visit: Any = None,
+) -> Any:
     from streams.audit.audit import audit_bundle, audit_live
     from streams.audit.verify.bundle import Bundle
     from streams.errors import AuditError
@@ -54,19 +70,13 @@ def verify(
     accepted = None if anchor is None else anchor.read_bytes()
     if bundle is None:
         topology, settings = network()
-        report = audit_live(topology, settings, given, accepted, tiles, not fast, _told)
-    else:
-        if not given:
-            raise AuditError(
-                "no verifier key: a bundle can't say whom to believe",
-                "--key; icn audit key prints it where the sealer runs",
-            )
-        report = audit_bundle(Bundle(bundle), given, accepted, not fast, _told)
-    if as_json:
-        print_json(report.json())
-    else:
-        _print(report)
-    sys.exit(report.exit_code)
+        return audit_live(topology, settings, given, accepted, tiles, decode, _told, visit)
+    if not given:
+        raise AuditError(
+            "no verifier key: a bundle can't say whom to believe",
+            "--key; icn audit key prints it where the sealer runs",
+        )
+    return audit_bundle(Bundle(bundle), given, accepted, decode, _told, visit)
 
 
 def _told(done: int, of: int) -> None:
@@ -113,6 +123,57 @@ def _print(report: Any) -> None:
             click.echo(f"    {line}")
     click.echo(f"integrity: {report.integrity}    completeness: {report.completeness}")
     click.echo("what no audit can prove: that a producer told the truth when it wrote")
+
+
+@audit.command()
+@click.argument("bundle", type=FILE, required=False)
+@key_option
+@click.option("--anchor", type=FILE, help="A checkpoint you accepted before, or a witness's.")
+@click.option("--tiles", type=FILE, help="The sealed entries' files, where they aren't on this machine.")
+@click.option(
+    "--schedule", metavar="NAME|T0_MS", help="Which run to judge, if the log has several (default: the newest)."
+)
+@click.option("--html", type=FILE, help="Write the report as one page, with pictures.")
+@json_option
+def report(
+    bundle: Path | None,
+    keys: tuple[str, ...],
+    anchor: Path | None,
+    tiles: Path | None,
+    schedule: str | None,
+    html: Path | None,
+    as_json: bool,
+) -> None:
+    """Say how reliable the run was, on evidence that is verified first: the figure with its interval, or why there is none.
+
+    What was promised is the schedule in the manifest of whoever emits the ticks; what isn't in the log counts as failed. Read only.
+
+    Exit code 0: a figure. 1: the audit found something (a figure is given all the same, on the worst case). 2: no figure.
+
+    \b
+    Example:
+      icn audit report
+      icn audit report log.icnaudit --key sealer.vkey --html report.html
+    """
+    from streams.audit.judge.evidence import Evidence
+    from streams.audit.judge.judgement import as_json as judged
+    from streams.audit.judge.judgement import judge
+    from streams.audit.judge.page import page
+    from streams.audit.judge.text import text
+
+    evidence = Evidence()
+    found = _audit(bundle, keys, anchor, tiles, True, evidence.visit)
+    told = judge(
+        evidence, found.results, found.more, found.of, found.at_ms, found.integrity, found.completeness, schedule
+    )
+    if html is not None:
+        html.write_text(page(told, evidence), encoding="utf-8")
+        say(f"written: {html}")
+    if as_json:
+        print_json(judged(told))
+    else:
+        click.echo(text(told), nl=False)
+    sys.exit(found.exit_code or (2 if told.figure.value is None else 0))
 
 
 @audit.command()

@@ -46,7 +46,7 @@ def verified(net: Network) -> tuple[Result, list[int]]:
     """What an auditor finds on the topic without checkpoints, and the ticks that count."""
     ticks: list[int] = []
 
-    def visit(item: Item, record: dict[str, object]) -> None:
+    def visit(_: int, item: Item, record: dict[str, object]) -> None:
         if record["type"] == "tick_completed":
             ticks.append(int(str(record["tick"])))
 

@@ -48,14 +48,16 @@ class World:
         now = len(self.items) * 10**9
         return Moment(T0 * 10**6 + now, 5 * 10**9 + now, 9 * 10**9 + now)
 
-    def start(self, name: str, run: int) -> Writer:
+    def start(
+        self, name: str, run: int, boot_id: bytes = bytes(16), methodology: str = "{}", **manifest: Any
+    ) -> Writer:
         """process_start and methodology; the run before of this name is named."""
         run_id = hashlib.sha256(f"{name} {run}".encode()).digest()[:16]
-        text = canonical({"producer_id": name, "previous": self.ended.get(name)})
-        writer = self.writers[name] = Writer(self.topic, name, run_id, bytes(16), first_link(run_id, text.encode()))
+        text = canonical({"producer_id": name, "previous": self.ended.get(name), **manifest})
+        writer = self.writers[name] = Writer(self.topic, name, run_id, boot_id, first_link(run_id, text.encode()))
         writer.run_id = run_id  # type: ignore[attr-defined]
         self.say(name, Event("process_start", payload={"manifest": text}))
-        self.say(name, Event("methodology", payload={"text": "{}"}))
+        self.say(name, Event("methodology", payload={"text": methodology}))
         return writer
 
     def say(self, name: str, event: Event) -> Item:
@@ -71,7 +73,7 @@ class World:
 
     def put(self, key: bytes | None, value: bytes | None) -> Item:
         """Any message."""
-        item = Item(len(self.items), 1, T0 + 1000 * len(self.items), key, value)
+        item = Item(len(self.items), 1, self.at().wall_ns // 10**6, key, value)
         self.items.append(item)
         return item
 

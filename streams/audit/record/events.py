@@ -52,6 +52,17 @@ class Payload(NamedTuple):
         fastavro.schemaless_writer(out, self.form, value)
         return out.getvalue()
 
+    def decode(self, data: bytes) -> dict[str, Any]:
+        """Raises ValueError for what isn't of this schema to its last byte."""
+        rest = io.BytesIO(data)
+        try:
+            told = fastavro.schemaless_reader(rest, self.form, None)
+        except (EOFError, IndexError, TypeError, ValueError, OverflowError) as error:
+            raise ValueError(f"no such payload: {error}") from error
+        if rest.read(1):
+            raise ValueError("bytes behind the payload")
+        return dict(told)
+
 
 @cache
 def payload_of(type_: str) -> Payload | None:

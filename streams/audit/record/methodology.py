@@ -29,8 +29,15 @@ METHODOLOGY: dict[str, Any] = {
     "missing_evidence": "worst case in the headline, best case beside it",
     "verdict": "on the point estimate: from 99 % EXCELLENT, from 95 % GOOD, else NEEDS IMPROVEMENT; withheld where not evaluable",
     "confidence_percent": 95,
-    "intervals": "outage episodes: 20 or more: Wilson on the effective n; 1 to 19: exact episode bound; none: rate < 3.0/T. Composite: the "
-    "lower of a joint block bootstrap and the Bonferroni sum of the components' bounds; seed: first 8 bytes of SHA-256(root, bootstrap/v1)",
+    "outage": "neighbouring slots with a loss; one where the machine slept is one, too",
+    "intervals": "unit of evidence: the outage. Their worth: 2 S^2 / sum of squares of what each lost, at most their number. From 20: "
+    "Wilson on the effective n, t quantile, on the low side also corrected for skewness (Hall 1992). Fewer: exact Poisson- "
+    "exponential bound, or Clopper-Pearson on blocks, the higher one. None: 1 + ln(0.05)/blocks. Loss in more than half of "
+    "all slots: whole blocks are the unit. Drift: jackknife over blocks. Composite: the lower of a joint stationary "
+    "bootstrap and the sum of the components' bounds, each at 99 %; with no outage anywhere the rule of three on blocks; "
+    "seed: first 8 bytes of SHA-256(root, bootstrap/v1)",
+    "block_slots": 60,
+    "overlong_percent": 92,
     "clock_step_ms": 1000,
     "future_ms": 5000,
 }

@@ -34,7 +34,7 @@ class Copy:
         keys: Sequence[Key],
         anchor: bytes | None = None,
         types: tuple[str, ...] = (),
-        visit: Callable[[Item, dict[str, object]], None] | None = None,
+        visit: Callable[[int, Item, dict[str, object]], None] | None = None,
     ) -> Result:
         """What an auditor finds."""
         verifier = Verifier(

@@ -28,7 +28,7 @@ class Checkpoints:
         self.key = next((key for key in keys if key.name == origin), None)
         self.notes: list[tuple[Published, Checkpoint]] = []
         self._published: set[bytes] = set()
-        self._unreadable = 0  # notes that are none of ours
+        self.unreadable = 0  # notes that are none of ours
         self._unpublished: list[tuple[int, int]] = []  # (offset, size): a seal tells of a checkpoint that isn't there
         largest = -1
         for published in notes:
@@ -57,7 +57,7 @@ class Checkpoints:
             verify(note, self.key)
         except NoteError as error:
             self.findings.add("CORRUPT", published.where, f"checkpoint: {error}")
-            self._unreadable += 1
+            self.unreadable += 1
             return None
         return checkpoint
 
@@ -92,7 +92,7 @@ class Checkpoints:
         if beyond:
             published, signed = max(beyond, key=lambda pair: pair[1].size)
             told = f"{signed.size} entries were sealed ({published.where}), {size} are there"
-            self.findings.add("TRUNCATED", self.findings.at(last), told)
+            self.findings.add("TRUNCATED", self.findings.at(last), told, signed.size - size)
         return max((c.size for c in good), default=0)
 
     def _judge_wrong(self, wrong: list[tuple[Published, Checkpoint]], good: list[Checkpoint]) -> None:
@@ -112,6 +112,6 @@ class Checkpoints:
         """Checkpoints that a seal tells of. One that can't be read, or another history, may be what became of them."""
         if any(finding.kind == "FORKED" for finding in self.findings.all):
             return
-        for offset, size in self._unpublished[self._unreadable :]:
+        for offset, size in self._unpublished[self.unreadable :]:
             told = f"it tells of a checkpoint of {size} entries, which was not published, or is gone"
-            self.findings.add("MISSING", self.findings.at(offset), told)
+            self.findings.add("MISSING", self.findings.at(offset), told, 0)

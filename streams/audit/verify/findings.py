@@ -7,7 +7,7 @@ from dataclasses import dataclass
 INTEGRITY = ("CORRUPT", "ALTERED", "REORDERED", "FORKED", "UNDECIDABLE", "UNKNOWN_TYPE")
 COMPLETENESS = ("MISSING", "TRUNCATED", "UNSEALED")
 # told, and no reproach: sent twice after a crash; nobody's earlier note was there to compare with; retention; what clocks do
-NOTICES = ("DUPLICATE", "UNANCHORED", "PRUNED", "CLOCK_STEP", "SUSPEND")
+NOTICES = ("DUPLICATE", "UNANCHORED", "PRUNED", "CLOCK_STEP", "SUSPEND", "REBOOT")
 
 IN_WORDS = {
     "CORRUPT": "its bytes are not those that were hashed: bits have changed",
@@ -24,6 +24,7 @@ IN_WORDS = {
     "PRUNED": "retention has taken it; its hash is still sealed",
     "CLOCK_STEP": "the wall clock was set",
     "SUSPEND": "the machine slept",
+    "REBOOT": "the machine was started anew",
 }
 
 
@@ -34,7 +35,7 @@ class Finding:
     kind: str
     where: str  # topic/partition/offset, or offset..offset
     detail: str
-    count: int = 1
+    count: int = 1  # records that it is about; 0: a checkpoint
 
     @property
     def is_notice(self) -> bool:
@@ -76,6 +77,10 @@ class Findings:
     def reproaches(self) -> bool:
         """Whether there is more than notices."""
         return any(not finding.is_notice for finding in self.all)
+
+    def is_marked(self, finding: Finding) -> bool:
+        """Whether it is of a record; else it is of a checkpoint, or of records that nobody can point at."""
+        return self._first(finding) in self.marked
 
     def merged(self) -> list[Finding]:
         """Neighbours of one kind are one finding, and so are all of one run: whoever computes a chain anew did one thing."""

@@ -24,6 +24,7 @@ from streams.audit.layout import (
 )
 from streams.audit.verify.chain import Chain
 from streams.audit.verify.checkpoints import Checkpoints, Published
+from streams.audit.verify.clocks import Clocks
 from streams.audit.verify.envelope import Unreadable, read
 from streams.audit.verify.findings import Finding, Findings
 from streams.audit.verify.note import Checkpoint, Key
@@ -53,6 +54,7 @@ class Result:
     last_ms: int = 0
     runs: int = 0
     findings: list[Finding] = field(default_factory=list)
+    marked: dict[int, str] = field(default_factory=dict)  # offset -> what was found there
 
 
 class Verifier:
@@ -69,7 +71,7 @@ class Verifier:
         anchor: Published | None = None,
         low: int = 0,
         types: tuple[str, ...] = (),
-        visit: Callable[[Item, dict[str, object]], None] | None = None,
+        visit: Callable[[int, Item, dict[str, object]], None] | None = None,
     ) -> None:
         """origin, keys: the log and who may sign it, from anywhere but the log itself. notes: in the order of publication. entries: what
         was sealed, of the tiles; None: they are not at hand. anchor: the last note that this auditor accepted, or a witness's. low: first
@@ -81,6 +83,7 @@ class Verifier:
         self.checkpoints = Checkpoints(self.findings, origin, keys, notes, anchor)
         sizes = {signed.size for _, signed in self.checkpoints.known}
         self.sealed = SealedOrder(self.findings, low, entries, sizes)
+        self.clocks = Clocks(self.findings)
         self.chain = Chain(self.findings, low, self._count)
         self.low = low
         self._starts: dict[bytes, bytes] = {}  # run -> the start of its records' preimages
@@ -137,8 +140,9 @@ class Verifier:
             return
         if record["type"] == "seal":
             self.checkpoints.named_by_seal(offset, record["payload"])
+        self.clocks.see(offset, record)
         if self.visit is not None:
-            self.visit(item, record)
+            self.visit(self.partition, item, record)
 
     def finish(self) -> Result:
         """Judge what is left open."""
@@ -156,11 +160,13 @@ class Verifier:
         if not self.findings.reproaches and not self.chain.duplicates:
             sealed.judge_moved()
         sealed.tell_pruned()
+        if result.sealed or not self.checkpoints.unreadable:  # else whoever wrote the log is nobody that is believed
+            self.clocks.finish()
         result.unsealed = sealed.unsealed if sealed.has_entries else sealed.size - result.sealed
         result.unsealed_since_ms, result.pruned = sealed.unsealed_since_ms, sealed.pruned
         result.duplicates, result.runs = self.chain.duplicates, len(self.chain.runs)
         result.checkpoints = len(self.checkpoints.notes)
         if (newest := self.checkpoints.newest) is not None:
             result.newest_note, result.newest = newest[0].data, newest[1]
-        result.findings = self.findings.merged()
+        result.findings, result.marked = self.findings.merged(), self.findings.marked
         return result

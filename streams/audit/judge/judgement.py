@@ -1,0 +1,297 @@
+"""The judge: what a verified log says about how reliable it was. Give it the evidence of a verification, and what that found."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from streams.audit.judge.believed import Believed, believe
+from streams.audit.judge.components import Component, components, worst_ratios
+from streams.audit.judge.composite import Composite, composite, seed_from, sensitivity
+from streams.audit.judge.evidence import Evidence
+from streams.audit.judge.numbers import NineNumbers, nine_numbers
+from streams.audit.judge.outages import Outage, outages, overlap
+from streams.audit.judge.schedule import Schedule
+from streams.audit.judge.slots import Slots, crashes_of, schedules, slots_of
+from streams.audit.record.events import canonical
+from streams.audit.record.methodology import METHODOLOGY
+from streams.audit.verify.findings import Finding
+from streams.audit.verify.verifier import Result
+from streams.errors import AuditError
+
+UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Equation:
+    """left = the sum of right, or something is wrong."""
+
+    left: str
+    value: int
+    right: dict[str, int]
+
+    @property
+    def residual(self) -> int:
+        return self.value - sum(self.right.values())
+
+
+@dataclass
+class Judgement:
+    """Of one schedule."""
+
+    of: str
+    at_ms: int
+    integrity: str
+    completeness: str
+    root: str  # of the newest checkpoint, base16; empty: nobody sealed
+    schedule: Schedule | None
+    others: list[str]  # schedules of the same log that aren't judged here
+    slots: Slots | None
+    numbers: NineNumbers
+    types: dict[str, int]
+    parts: list[Component]
+    figure: Composite
+    outages: list[Outage]
+    overlap: dict[str, int]
+    sensitivity: list[tuple[str, float, float]]
+    equations: list[Equation]
+    findings: list[Finding]
+    anomalies: dict[str, int]
+    lost: int
+    hosts: list[str]
+    simulated: bool
+    methodology: str  # as it was sealed: "v1" or what is wrong with it
+    warnings: list[str] = field(default_factory=list)
+    advice: list[str] = field(default_factory=list)
+
+    @property
+    def worst(self) -> Component | None:
+        """The component with the lowest value."""
+        known = [part for part in self.parts if part.value is not None]
+        return min(known, key=lambda part: part.value or 0.0) if known else None
+
+    @property
+    def coverage(self) -> tuple[float, float | None] | None:
+        """Hours that were judged, and hours that were planned."""
+        if self.slots is None:
+            return None
+        hours = self.slots.schedule.cadence_ms / 3_600_000
+        return len(self.slots) * hours, None if self.slots.planned is None else self.slots.planned * hours
+
+
+def judge(
+    evidence: Evidence,
+    results: Sequence[Result],
+    more: Sequence[Finding],
+    of: str,
+    at_ms: int,
+    integrity: str,
+    completeness: str,
+    wanted: str | None = None,
+) -> Judgement:
+    """wanted: name of a schedule, or its t0 in ms; else the newest one. Raises AuditError for one that isn't there."""
+    believed = believe(evidence, results, more)
+    known = schedules(evidence)
+    schedule = _choose(known, wanted)
+    newest = [result.newest for result in results if result.newest is not None]
+    roots = [checkpoint.root for checkpoint in newest]
+    root = b"".join(roots).hex()
+    slots = None if schedule is None else slots_of(schedule, known[schedule], evidence, believed, at_ms)
+    withheld = [*believed.withheld] + (
+        [] if slots is not None and len(slots) else ["no schedule: nothing was promised"]
+    )
+    if slots is None or not len(slots):
+        parts, figure = list[Component](), Composite(None, None, withheld=withheld)
+    else:
+        parts = components(slots)
+        figure = composite(parts, slots, seed_from(roots), withheld)
+    ratios = {} if slots is None else worst_ratios(slots)
+    told = Judgement(
+        of=of,
+        at_ms=at_ms,
+        integrity=integrity,
+        completeness=completeness,
+        root=root,
+        schedule=schedule,
+        others=[f"{other.text()}, t0 {other.t0_ms}" for other in known if other != schedule],
+        slots=slots,
+        numbers=nine_numbers(evidence, believed),
+        types=dict(evidence.types.most_common()),
+        parts=parts,
+        figure=figure,
+        outages=[] if slots is None else outages(ratios, slots, evidence),
+        overlap=overlap(ratios) if ratios else {},
+        sensitivity=sensitivity(parts) if figure.value is not None else [],
+        equations=[] if slots is None else _equations(slots),
+        findings=[*more, *(finding for result in results for finding in result.findings)],
+        anomalies=dict(evidence.anomalies),
+        lost=believed.lost,
+        hosts=sorted({str(run.manifest.get("host", UNKNOWN)) for run in evidence.runs}),
+        simulated=any(run.manifest.get("simulated") is True for run in evidence.runs),
+        methodology=_methodology(evidence, [] if schedule is None else known[schedule]),
+    )
+    told.warnings, told.advice = _warnings(told, evidence, believed)
+    return told
+
+
+def _choose(known: dict[Schedule, list[int]], wanted: str | None) -> Schedule | None:
+    fits = [one for one in known if wanted is None or wanted in (one.name, str(one.t0_ms))]
+    if not fits and wanted is not None:
+        raise AuditError(
+            f'no schedule "{wanted}" in this log', f"there are: {', '.join(o.text() for o in known) or 'none'}"
+        )
+    return max(fits, key=lambda one: one.t0_ms) if fits else None
+
+
+def _equations(slots: Slots) -> list[Equation]:
+    count = len(slots)
+    started, missed = int(slots.started.sum()), int((~slots.started).sum())
+    jobs = {
+        "succeeded": int(slots.succeeded.sum()),
+        "failed": int(slots.unsuccessful.sum()),
+        "crashed": int(slots.crashed.sum()),
+        "censored": slots.censored,
+        "unchanged": slots.unchanged,
+    }
+    ticks = {
+        "completed": int(slots.completed.sum()),
+        "failed": int(slots.failed.sum()),
+        "crashed": int((slots.started & ~slots.completed & ~slots.failed).sum()),
+    }
+    return [
+        Equation("ticks expected", count, {"started": started, "missed": missed}),
+        Equation("ticks started", started, ticks),
+        Equation("jobs started", slots.begun, jobs),
+    ]
+
+
+def _methodology(evidence: Evidence, runs: Sequence[int]) -> str:
+    """Whether what was sealed before the run is what judges it now."""
+    texts = {evidence.runs[number].methodology for number in runs}
+    if texts == {canonical(METHODOLOGY)}:
+        return "v1"
+    return "not sealed by every run" if None in texts or not texts else "another one than this judge's"
+
+
+def _warnings(told: Judgement, evidence: Evidence, believed: Believed) -> tuple[list[str], list[str]]:
+    warn, advice = list[str](), list[str]()
+    slots = told.slots
+    if not told.root:
+        warn.append("nothing is sealed: whoever can write the topic can have rewritten all of it")
+        advice.append("run a sealer: icn audit seal")
+    if slots is None:
+        advice.append("a schedule is in the manifest of whoever emits ticks: icn up, icn worker")
+        return warn, advice
+    if told.methodology != "v1":
+        warn.append(f"the methodology is {told.methodology}")
+    if told.lost:
+        warn.append(
+            f"{told.lost} records are gone or not believed: each counts as a failed job, and their slots as bad as can be"
+        )
+    if slots.tail:
+        warn.append(
+            f"the last {slots.tail} slots have no word and no exit: their jobs count as failed, as many as ever were in one slot"
+        )
+    if slots.stopped_ms is not None and slots.planned is not None:
+        rest = slots.planned - len(slots)
+        warn.append(
+            f"stopped by a signed exit after {len(slots)} of {slots.planned} ticks: the other {rest} are in no figure"
+        )
+    if slots.planned is not None and slots.stopped_ms is None and len(slots) < slots.planned:
+        warn.append(f"still running at the cut: {len(slots)} of {slots.planned} ticks")
+    crashes = crashes_of([evidence.runs[number] for number in slots.runs])
+    if crashes:
+        warn.append(f"whoever emits the ticks ended {len(crashes)} times without an exit")
+    unsigned = sum(1 for run in evidence.runs if run.exit_code is not None and not run.exit_is_signed)
+    if unsigned:
+        warn.append(f"{unsigned} exits aren't signed by the run's key: taken for crashes")
+    if slots.too_late:
+        warn.append(f"{slots.too_late} ticks started when the next one was due: missed")
+    if slots.overlong:
+        warn.append(f"{slots.overlong} ticks took more than {slots.schedule.cadence_ms * 0.92 / 1000:g} s")
+    if len(told.hosts) < 2:
+        warn.append("one host: what happens to it happens to everything")
+    for outage in sorted(told.outages, key=lambda o: -sum(o.lost.values()))[:3]:
+        if outage.said:
+            advice.append(f"largest losses, ticks {outage.first_slot}–{outage.last_slot}: {'; '.join(outage.said[:3])}")
+    if told.worst is not None and (told.worst.value or 0) < 0.99:
+        advice.append(f"begin with {told.worst.shown}: it is the lowest, {100 * (told.worst.value or 0):.2f} %")
+    return warn, advice
+
+
+def _plain(value: Any) -> Any:
+    """For JSON: no numpy, no nan."""
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float):
+        return round(value, 9) if np.isfinite(value) else None
+    return value
+
+
+def as_json(told: Judgement) -> dict[str, Any]:
+    """Everything that the text and the page have."""
+    slots = told.slots
+    return _plain(
+        {
+            "of": told.of,
+            "at_ms": told.at_ms,
+            "simulated": told.simulated,
+            "reliability": told.figure.value,
+            "low": told.figure.low,
+            "high": told.figure.high,
+            "best_case": told.figure.best,
+            "verdict": told.figure.verdict,
+            "withheld": told.figure.withheld,
+            "bounds": told.figure.bounds,
+            "integrity": told.integrity,
+            "completeness": told.completeness,
+            "formula": METHODOLOGY["formula"],
+            "methodology": told.methodology,
+            "root": told.root,
+            "bootstrap": {
+                "seed": None if told.figure.seed is None else str(told.figure.seed),
+                "resamples_sha256": told.figure.resamples_sha256,
+                "block_slots": told.figure.block_slots,
+            },
+            "schedule": None if told.schedule is None else told.schedule.json(),
+            "other_schedules": told.others,
+            "slots": None if slots is None else len(slots),
+            "hours": None if told.coverage is None else {"judged": told.coverage[0], "planned": told.coverage[1]},
+            "components": [
+                {
+                    "name": part.name,
+                    "weight": part.weight,
+                    "value": part.value,
+                    "best_case": part.best,
+                    "numerator": part.numerator,
+                    "denominator": part.denominator,
+                    "interval": None if part.interval is None else part.interval._asdict(),
+                    "if_independent": part.naive,
+                    **part.facts,
+                }
+                for part in told.parts
+            ],
+            "worst_component": None if told.worst is None else told.worst.name,
+            "sensitivity": [{"weight": name, "halved": low, "half_more": high} for name, low, high in told.sensitivity],
+            "numbers": told.numbers.json(),
+            "types": told.types,
+            "conservation": [
+                {"left": e.left, "value": e.value, "right": e.right, "residual": e.residual} for e in told.equations
+            ],
+            "outages": [asdict(outage) for outage in told.outages],
+            "overlap": told.overlap,
+            "findings": [asdict(finding) for finding in told.findings],
+            "anomalies": told.anomalies,
+            "lost": told.lost,
+            "hosts": told.hosts,
+            "warnings": told.warnings,
+            "advice": told.advice,
+        }
+    )

@@ -1,0 +1,32 @@
+"""The report as one HTML file that needs nothing else: no network, no scripts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from streams.audit.judge.evidence import Evidence
+from streams.audit.judge.judgement import Judgement
+from streams.audit.judge.plots import pictures
+from streams.audit.judge.questions import FORMULA, percent, questions
+from streams.audit.judge.text import evidence as evidence_of
+from streams.audit.judge.text import headline, numbers, utc
+
+
+def page(told: Judgement, evidence: Evidence) -> str:
+    """Whatever a log says is escaped: names in it are a stranger's."""
+    import jinja2
+
+    template = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(
+        Path(__file__).with_suffix(".html").read_text(encoding="utf-8")
+    )
+    return template.render(
+        told=told,
+        headline=headline(told),
+        formula=FORMULA,
+        questions=questions(told),
+        pictures=pictures(told, evidence),
+        numbers=numbers(told.numbers),
+        percent=percent,
+        evidence=evidence_of,
+        utc=utc,
+    )

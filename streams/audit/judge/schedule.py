@@ -1,0 +1,52 @@
+"""What was promised before it began: the ticks of a run, from the manifest of whoever emits them. So a tick that never came is expected
+all the same."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+OVERLONG_PERCENT = 92  # of the cadence: 55 s of 60 s
+MS = 1_000_000  # ns
+
+
+class Schedule(NamedTuple):
+    """Slot k begins at t0 + k * cadence. Times in ms since 1970, UTC, and on the boot clock once it is anchored."""
+
+    name: str
+    t0_ms: int
+    cadence_ms: int
+    slots: int | None  # None: without an end
+    tolerance_ms: int
+
+    def text(self) -> str:
+        """For people."""
+        much = "without an end" if self.slots is None else f"{self.slots} ticks"
+        return f"{self.name}: {much}, one in {self.cadence_ms / 1000:g} s"
+
+    def slot_at(self, wall_ms: float) -> int:
+        """The slot that a time lies in; below 0: before it begins."""
+        return int((wall_ms - self.t0_ms) // self.cadence_ms)
+
+    def expected(self, cut_ms: int) -> int:
+        """Slots that are over at the cut."""
+        over = max(0, self.slot_at(cut_ms))
+        return over if self.slots is None else min(over, self.slots)
+
+    def json(self) -> dict[str, Any]:
+        """As it stands in a manifest."""
+        return self._asdict()
+
+
+def read_schedule(value: object) -> Schedule | None:
+    """None: a manifest without one, or with one that can't be."""
+    if not isinstance(value, Mapping) or set(value) != set(Schedule._fields):
+        return None
+    numbers = [value[name] for name in ("t0_ms", "cadence_ms", "tolerance_ms")]
+    slots = value["slots"]
+    if not all(type(number) is int and 0 <= number < 1 << 53 for number in numbers) or not value["cadence_ms"]:
+        return None
+    if slots is not None and (type(slots) is not int or not 0 < slots < 1 << 31):
+        return None
+    t0_ms, cadence_ms, tolerance_ms = numbers
+    return Schedule(str(value["name"]), t0_ms, cadence_ms, slots, tolerance_ms)
