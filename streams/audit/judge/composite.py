@@ -98,7 +98,7 @@ def _bootstrap(told: Composite, ratios: dict[str, Ratio], slots: Slots, seed: in
     for repeat, _ in enumerate(drawn.bootstrap(REPEATS)):
         index = np.asarray(drawn.index, dtype=np.int64)
         hashed.update(index.astype("<i8").tobytes())
-        values[repeat] = _value(list(ratios), rows[index].sum(axis=0))
+        values[repeat] = _value(list(ratios), np.bincount(index, minlength=count) @ rows)
     told.resamples_sha256, told.block_slots = hashed.hexdigest(), block
     low, high = np.percentile(values, [100 * (1 - LEVEL) / 2, 100 * (1 + LEVEL) / 2])
     return float(low), float(high)
