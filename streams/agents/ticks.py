@@ -17,6 +17,8 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 
 from streams.audit.record.events import Event
 from streams.audit.record.process import try_process_log
+from streams.audit.record.schedule import MS, KeptSchedule, Schedule
+from streams.audit.record.tally import Tally
 from streams.broker.topics import watermarks
 from streams.codec import Undecodable, decoder, encoder
 from streams.domain.ticks import MINUTE_MS, due
@@ -63,6 +65,41 @@ def last_slot(topology: Topology, settings: Settings) -> int | None:
         consumer.close()
 
 
+SCHEDULE_AHEAD_MS = MINUTE_MS  # at least: so that a checkpoint covers what was promised before it begins
+TOLERANCE_MS = 2_000
+
+
+class Promise:
+    """The ticks in the audit log: promised in the manifest, then told one by one. audit None: the log could not be opened."""
+
+    def __init__(self, topology: Topology, settings: Settings) -> None:
+        folder, now_ms = settings.state / "audit", time.time_ns() // MS
+        self.kept = KeptSchedule(folder / "ticks.schedule")
+        t0_ms = ((now_ms + SCHEDULE_AHEAD_MS) // MINUTE_MS + 1) * MINUTE_MS
+        self.schedule = self.kept.resume_or_begin(Schedule("ticks", t0_ms, MINUTE_MS, None, TOLERANCE_MS))
+        self.audit = try_process_log(topology, settings, "ticks", schedule=self.schedule.json())
+        self.tally: Tally | None = None
+        if self.audit is not None:
+            self.tally = Tally(topology, settings, self.audit, self.schedule, folder / "ticks.tally", self.audit.clock)
+            self.tally.start()
+
+    def began(self, slot_ms: int) -> None:
+        if self.audit is not None and (tick := self.schedule.slot_at(slot_ms)) >= 0:
+            self.audit.write(Event("tick_started", tick))
+
+    def ended(self, slot_ms: int, took_ns: int, error: str | None) -> None:
+        if self.audit is not None and (tick := self.schedule.slot_at(slot_ms)) >= 0:
+            kind = "tick_completed" if error is None else "tick_failed"
+            self.audit.write(Event(kind, tick, success=error is None, duration_ns=took_ns, error=error))
+
+    def close(self) -> None:
+        if self.tally is not None:
+            self.tally.stop()
+        if self.audit is not None:
+            self.audit.close()
+            self.kept.end()
+
+
 def run() -> int:
     """Emit until SIGTERM."""
     hold_on_to_lifeline()
@@ -81,26 +118,27 @@ def run() -> int:
     signal.signal(signal.SIGINT, on_signal)
     slot = last_slot(topology, settings)
     log.info("ticks: last slot %s", slot)
-    audit = try_process_log(topology, settings, "ticks")
+    promise = Promise(topology, settings)
     while not stop.is_set():
-        for slot_ms, cadence_ms in due(slot, time.time_ns() // 1_000_000):
+        now_ms = time.time_ns() // MS
+        for slot_ms, cadence_ms in due(slot, now_ms):
+            # a slot that is over is emitted late, so that replays see time pass; in the audit log it was missed
+            told = cadence_ms == MINUTE_MS and slot_ms + MINUTE_MS > now_ms
             began_ns = time.monotonic_ns()
+            if told:
+                promise.began(slot_ms)
             for partition in range(topic.partitions):
                 producer.produce(
                     topic.name, encode({**TICK, "slot_ms": slot_ms, "cadence_ms": cadence_ms}), b"", partition=partition
                 )
             slot = slot_ms
-            if audit is not None and cadence_ms == MINUTE_MS:
-                tick = slot_ms // MINUTE_MS
-                audit.write(Event("tick_started", tick, "control"))
+            if told:
                 left = producer.flush(10)
-                took_ns = time.monotonic_ns() - began_ns
-                kind, error = ("tick_failed", "the broker does not answer") if left else ("tick_completed", None)
-                audit.write(Event(kind, tick, "control", 1, not left, took_ns, error=error))
+                error = "the broker does not answer" if left else None
+                promise.ended(slot_ms, time.monotonic_ns() - began_ns, error)
         producer.flush(10)
         stop.wait(0.5)
-    if audit is not None:
-        audit.close()
+    promise.close()
     return 0
 
 

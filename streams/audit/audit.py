@@ -9,11 +9,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from streams.audit.files import write_whole
 from streams.audit.layout import Item
 from streams.audit.live import LiveLog, open_log
 from streams.audit.record.events import TYPES
 from streams.audit.seal.keys import private_key
-from streams.audit.seal.tiles import TileError, write_whole
+from streams.audit.seal.tiles import TileError
 from streams.audit.verify.bundle import Bundle, BundleWriter
 from streams.audit.verify.checkpoints import Published
 from streams.audit.verify.findings import COMPLETENESS, INTEGRITY, Finding

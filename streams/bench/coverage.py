@@ -9,8 +9,8 @@ import numpy as np
 
 from streams.audit.judge.components import Component, components
 from streams.audit.judge.composite import composite
-from streams.audit.judge.schedule import Schedule
 from streams.audit.judge.slots import Flags, Float, Slots
+from streams.audit.record.schedule import Schedule
 
 RHO = 0.8  # a late tick is followed by another one
 LATE_SIGMA = 0.6  # of the logarithm of lateness

@@ -303,8 +303,8 @@ def witness(note: Path, keys: tuple[str, ...], name: str, bundle: Path | None) -
       icn audit witness w1.note --name audit.example/w1 --key sealer.vkey
     """
     from streams.audit.audit import audit_bundle, audit_live
+    from streams.audit.files import write_whole
     from streams.audit.seal.keys import private_key
-    from streams.audit.seal.tiles import write_whole
     from streams.audit.verify.bundle import Bundle
     from streams.audit.verify.note import Note, cosign, parse_note, witness_key
     from streams.settings import read_settings

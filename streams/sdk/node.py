@@ -23,6 +23,7 @@ from streams.sdk.decision import Standing, Submission
 from streams.sdk.listener import Listener
 from streams.sdk.outbox import Outbox
 from streams.sdk.pending import Pending
+from streams.sdk.record import NodeRecord
 from streams.sdk.sender import Sender
 from streams.settings import Settings, read_settings
 from streams.topology import MESSAGE_MAX_BYTES, Topology, load
@@ -77,6 +78,7 @@ class Node:
 
     def _open(self, token: bytes, on_quota: str, resend_after_s: float) -> None:
         left_over = self._outbox.entries()
+        self._record = NodeRecord(self.topology, self.settings, self.node_id)
         self.recovered = [self._submission(entry.artifact_id, entry.record) for entry in left_over]
         for submission in self.recovered:
             submission.stored.set()
@@ -95,6 +97,7 @@ class Node:
             self._standing,
             lambda: self._listener.end,
             resend_after_s,
+            self._record,
         )
         self._threads = [
             self._thread("sender", self._sender.run, self.recovered),
@@ -107,6 +110,7 @@ class Node:
                 work(*args)
             except BaseException as error:
                 self._failure = error
+                self._record.failed(error)
                 log.error("node %s: %s", self.node_id, error)
                 failed = error  # the name above ends with this block
                 self._pending.fail_all(lambda _: failed)
@@ -182,6 +186,7 @@ class Node:
             left = self._sender.close()
             self._pending.fail_all(_undecided)
             self._listener.consumer.close()
+            self._record.close()
             self._outbox.close()
         return left
 

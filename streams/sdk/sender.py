@@ -18,6 +18,7 @@ from streams.errors import OutboxError
 from streams.sdk.decision import Decision, Standing, Submission
 from streams.sdk.outbox import Entry, Outbox
 from streams.sdk.pending import Pending
+from streams.sdk.record import NodeRecord
 from streams.sdk.trace import headers_of
 from streams.settings import Settings
 from streams.topology import MESSAGE_MAX_BYTES, Topology
@@ -43,11 +44,12 @@ class Sender:
         standing: Standing,
         receipts_end: Callable[[], int],
         resend_after_s: float,
+        record: NodeRecord,
     ) -> None:
         self.node_id, self.token, self.key = node_id, token, node_id.encode()
         self.deployment, self.topic = topology.deployment, topology.topic("artifacts.raw").name
         self.outbox, self.pending, self.standing, self.receipts_end = outbox, pending, standing, receipts_end
-        self.resend_after_s = resend_after_s
+        self.resend_after_s, self.record = resend_after_s, record
         self.closing = threading.Event()
         self.producer = Producer(
             settings.librdkafka_producer(
@@ -72,6 +74,7 @@ class Sender:
             if time.monotonic() >= look_at:
                 look_at = time.monotonic() + LOOK_EVERY_S
                 self._send_again()
+                self.record.tell()
 
     def close(self) -> int:
         """After `run` has ended; returns how many are left in the outbox."""
@@ -136,6 +139,7 @@ class Sender:
                 decision = Decision(submission.artifact_id, "resent", quota_left=submission.quota_left)
                 self.pending.resolve(submission, decision)
             else:
+                self.record.sent_again()
                 self._produce(submission)
                 self._warn_unheard(submission)
 

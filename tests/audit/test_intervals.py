@@ -58,7 +58,7 @@ def test_the_bound_for_few_outages_is_that_of_the_handbook() -> None:
     lost = stats.chi2.ppf(1 - tail, 4) / 2 * 2 / stats.chi2.ppf(tail, 2)
     by_blocks = stats.binomtest(1, 10).proportion_ci(0.95, "exact").high
     assert found is not None and found.low == pytest.approx(max(599 / (599 + lost), 1 - by_blocks))
-    assert found.low == pytest.approx(1 - by_blocks) and found.method.startswith("exact bound")
+    assert found.low == pytest.approx(1 - by_blocks) and found.method.startswith("few: exact")
     loss = np.zeros(20_000)
     loss[[300, 9_000]] = 1
     many, length = stats.chi2.ppf(1 - tail, 6) / 2, 4 / stats.chi2.ppf(tail, 4)
@@ -76,7 +76,7 @@ def test_one_long_outage_is_worth_one_whatever_small_ones_stand_beside_it() -> N
     loss = np.zeros(4_320)
     loss[1000:1200], loss[2000:4000:50] = 1, 1
     found = ratio_interval(loss, np.ones(4_320), 0.95)
-    assert found is not None and found.episodes == 41 and found.method.startswith("exact bound for few")
+    assert found is not None and found.episodes == 41 and found.method.startswith("few: exact")
 
 
 def test_the_spread_of_lateness_is_that_of_a_chi_square_where_ticks_are_independent_and_normal() -> None:

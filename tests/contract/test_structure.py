@@ -23,7 +23,7 @@ MAY_IMPORT = {
     "agents": {"domain", "tables", "runtime", "audit", "broker", "root"},
     "broker": {"domain", "root"},
     "replay": {"domain", "broker", "runtime", "tables", "root"},
-    "sdk": {"domain", "broker", "root"},
+    "sdk": {"domain", "audit", "broker", "root"},
     "watch": {"domain", "broker", "sdk", "root"},
 }
 ROOT_LIBRARIES_OF_THE_CORE = {

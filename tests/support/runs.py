@@ -9,10 +9,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from streams.audit.judge.evidence import Evidence
 from streams.audit.judge.judgement import Judgement, judge
-from streams.audit.judge.schedule import Schedule
 from streams.audit.record.clock import Moment
 from streams.audit.record.events import Event, canonical
 from streams.audit.record.methodology import METHODOLOGY
+from streams.audit.record.schedule import Schedule
 from streams.audit.tampering.copy import Copy
 from tests.support.audit import KEYS, KNOWN_TYPES, MANIFEST, T0, World
 

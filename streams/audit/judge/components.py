@@ -135,7 +135,7 @@ def _drift(slots: Slots, best: float | None) -> Component:
         between = spread_interval(known, here, level)
         low_s, high_s = (0.0, cadence_s) if between is None else between
         value = 1 / (1 + spread_s)
-        method = "jackknife over blocks" if between else "fewer than three blocks: anything"
+        method = "jackknife, blocks" if between else "under 3 blocks: anything"
         bounds.append(
             Interval(min(value, 1 / (1 + max(high_s, spread_s))), max(value, 1 / (1 + low_s)), method, 0, len(known))
         )

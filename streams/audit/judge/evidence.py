@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from streams.audit.judge.schedule import Schedule, read_schedule
 from streams.audit.layout import PREV, SEQ, Item
 from streams.audit.record.clock import Moment
 from streams.audit.record.events import TYPES, payload_of
+from streams.audit.record.schedule import Schedule, read_schedule
 
 TICKS = ("tick_started", "tick_completed", "tick_failed")
 ENDS = ("collection_success", "collection_empty", "collection_failure")
@@ -44,6 +44,7 @@ class Run:
     schedule: Schedule | None = None
     manifest: dict[str, Any] = field(default_factory=dict)
     methodology: str | None = None
+    methodology_offset: int = -1
     boot_id: bytes = b""
     last_ms: int = 0
     next_seq: int = 0
@@ -80,6 +81,8 @@ class Evidence:
         self.holes: list[Hole] = []
         self.ticks, self.jobs_done, self.pressure = Column.empty(), Column.empty(), Column.empty()
         self.types: Counter[str] = Counter()
+        self.artifacts: dict[tuple[str, str], int] = {}  # (type, name of the count) -> artifacts
+        self.seals: list[tuple[int, int]] = []  # ms, entries covered
         self.partition_of: list[int] = []  # of a run
         # of every record
         self.offset, self.run, self.ts_ms = array("q"), array("i"), array("q")
@@ -128,6 +131,9 @@ class Evidence:
     def _every(self, item: Item, record: dict[str, Any], run: int, wall_ms: int) -> None:
         type_, success, duration_ns = record["type"], record["success"], record["duration_ns"]
         self.types[type_] += 1
+        if record["artifact_count"]:  # what was counted twice under one name counts once
+            name = (type_, record["job_id"] or f"{run} {item.offset}")
+            self.artifacts[name] = record["artifact_count"]
         self.offset.append(item.offset)
         self.run.append(run)
         self.ts_ms.append(item.ts_ms)
@@ -162,12 +168,14 @@ class Evidence:
             run.manifest = json.loads(told["manifest"])
             run.schedule = read_schedule(run.manifest.get("schedule"))
         elif type_ == "methodology":
-            run.methodology = run.methodology or told["text"]
+            run.methodology, run.methodology_offset = told["text"], item.offset
         elif type_ == "process_exit":
             run.exit_code = told["code"]
             run.exit_is_signed = _is_signed(run.manifest, told["signature"], (item.value or b"")[PREV])
         elif type_ == "process_crash":
             self.crashes.append((wall_ms, told["child"], told["code"]))
+        elif type_ == "seal":
+            self.seals.append((item.ts_ms, told["size"]))
         elif type_ == "operator_action":
             self.actions.append((wall_ms, told["who"], told["what"]))
         elif type_ == "resource_sample":

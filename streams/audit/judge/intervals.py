@@ -69,7 +69,7 @@ def ratio_interval(loss: Counts, total: Counts, level: float) -> Interval | None
     lost, many = float(loss.sum()), len(found.loss)
     if not many:
         low = max(0.0, 1 + float(np.log(1 - level)) / (len(total) / BLOCK_SLOTS))
-        return Interval(low, 1.0, f"no outage: rule of three on {len(total) / BLOCK_SLOTS:.1f} blocks", 0, n)
+        return Interval(low, 1.0, f"rule of three, {len(total) / BLOCK_SLOTS:.1f} blocks", 0, n)
     if np.count_nonzero(loss) > DIFFUSE * at_stake and len(total) >= 3 * BLOCK_SLOTS:
         return _by_blocks(loss, total, level, many)
     p, squares = 1 - lost / n, float(np.square(found.loss).sum())
@@ -80,10 +80,10 @@ def ratio_interval(loss: Counts, total: Counts, level: float) -> Interval | None
         quantile = float(stats.t.ppf((1 + level) / 2, worth / 2 - 1))
         low, _ = wilson(p, effective, max(quantile, _for_skewness(found.loss, level)))
         _, high = wilson(p, effective, quantile)
-        return Interval(low, high, "Wilson on the effective n of outages", many, n, effective)
+        return Interval(low, high, "Wilson, effective n", many, n, effective)
     low, high = _few(lost, worth, n, 1 - level)
     low = max(low, 1 - _bad_blocks(found, total, 1 - level))
-    return Interval(min(low, p), max(high, p), "exact bound for few outages, conservative", many, n)
+    return Interval(min(low, p), max(high, p), "few: exact, conservative", many, n)
 
 
 def _for_skewness(loss: Counts, level: float) -> float:
@@ -128,7 +128,7 @@ def _by_blocks(loss: Counts, total: Counts, level: float, many: int) -> Interval
     spread = max(p * (1 - p), 1 / n)
     effective = min(n, spread * n * n / squares) if squares else n
     low, high = wilson(p, effective, float(stats.t.ppf((1 + level) / 2, _freedom(apart))))
-    return Interval(low, high, f"Wilson on the effective n of {blocks} blocks", many, n, effective)
+    return Interval(low, high, f"Wilson, {blocks} blocks", many, n, effective)
 
 
 def spread_interval(late_s: Counts, slot: NDArray[np.int64], level: float) -> tuple[float, float] | None:

@@ -14,10 +14,10 @@ from streams.audit.judge.composite import Composite, composite, seed_from, sensi
 from streams.audit.judge.evidence import Evidence
 from streams.audit.judge.numbers import NineNumbers, nine_numbers
 from streams.audit.judge.outages import Outage, outages, overlap
-from streams.audit.judge.schedule import Schedule
 from streams.audit.judge.slots import Slots, crashes_of, schedules, slots_of
 from streams.audit.record.events import canonical
 from streams.audit.record.methodology import METHODOLOGY
+from streams.audit.record.schedule import Schedule
 from streams.audit.verify.findings import Finding
 from streams.audit.verify.verifier import Result
 from streams.errors import AuditError
@@ -52,6 +52,7 @@ class Judgement:
     slots: Slots | None
     numbers: NineNumbers
     types: dict[str, int]
+    artifacts: dict[str, int]  # by type of record
     parts: list[Component]
     figure: Composite
     outages: list[Outage]
@@ -100,9 +101,11 @@ def judge(
     roots = [checkpoint.root for checkpoint in newest]
     root = b"".join(roots).hex()
     slots = None if schedule is None else slots_of(schedule, known[schedule], evidence, believed, at_ms)
-    withheld = [*believed.withheld] + (
-        [] if slots is not None and len(slots) else ["no schedule: nothing was promised"]
-    )
+    withheld = list(believed.withheld)
+    if slots is None:
+        withheld.append("no schedule: nothing was promised")
+    elif not len(slots):
+        withheld.append("no slot of the schedule is over yet")
     if slots is None or not len(slots):
         parts, figure = list[Component](), Composite(None, None, withheld=withheld)
     else:
@@ -120,6 +123,7 @@ def judge(
         slots=slots,
         numbers=nine_numbers(evidence, believed),
         types=dict(evidence.types.most_common()),
+        artifacts=_artifacts(evidence),
         parts=parts,
         figure=figure,
         outages=[] if slots is None else outages(ratios, slots, evidence),
@@ -131,7 +135,7 @@ def judge(
         lost=believed.lost,
         hosts=sorted({str(run.manifest.get("host", UNKNOWN)) for run in evidence.runs}),
         simulated=any(run.manifest.get("simulated") is True for run in evidence.runs),
-        methodology=_methodology(evidence, [] if schedule is None else known[schedule]),
+        methodology=_methodology(evidence, schedule, [] if schedule is None else known[schedule]),
     )
     told.warnings, told.advice = _warnings(told, evidence, believed)
     return told
@@ -168,12 +172,30 @@ def _equations(slots: Slots) -> list[Equation]:
     ]
 
 
-def _methodology(evidence: Evidence, runs: Sequence[int]) -> str:
-    """Whether what was sealed before the run is what judges it now."""
+def _artifacts(evidence: Evidence) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for (type_, _), number in sorted(evidence.artifacts.items()):
+        found[type_] = found.get(type_, 0) + number
+    return found
+
+
+def _methodology(evidence: Evidence, schedule: Schedule | None, runs: Sequence[int]) -> str:
+    """Whether what was said and sealed before the run is what judges it now."""
     texts = {evidence.runs[number].methodology for number in runs}
-    if texts == {canonical(METHODOLOGY)}:
-        return "v1"
-    return "not sealed by every run" if None in texts or not texts else "another one than this judge's"
+    if schedule is None or None in texts or not texts:
+        return "not said by every run"
+    if texts != {canonical(METHODOLOGY)}:
+        return "another one than this judge's"
+    offset = evidence.runs[runs[0]].methodology_offset
+    sealed_ms = min((ms for ms, size in evidence.seals if size > offset), default=None)
+    if sealed_ms is None or sealed_ms > schedule.t0_ms:
+        late = (
+            "never sealed"
+            if sealed_ms is None
+            else f"sealed {(sealed_ms - schedule.t0_ms) / 1000:.0f} s after it began"
+        )
+        return f"said before the run, and {late}"
+    return "v1"
 
 
 def _warnings(told: Judgement, evidence: Evidence, believed: Believed) -> tuple[list[str], list[str]]:
@@ -282,6 +304,7 @@ def as_json(told: Judgement) -> dict[str, Any]:
             "sensitivity": [{"weight": name, "halved": low, "half_more": high} for name, low, high in told.sensitivity],
             "numbers": told.numbers.json(),
             "types": told.types,
+            "artifacts": told.artifacts,
             "conservation": [
                 {"left": e.left, "value": e.value, "right": e.right, "residual": e.residual} for e in told.equations
             ],

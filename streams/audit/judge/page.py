@@ -8,8 +8,8 @@ from streams.audit.judge.evidence import Evidence
 from streams.audit.judge.judgement import Judgement
 from streams.audit.judge.plots import pictures
 from streams.audit.judge.questions import FORMULA, percent, questions
+from streams.audit.judge.text import drift_facts, headline, numbers, utc
 from streams.audit.judge.text import evidence as evidence_of
-from streams.audit.judge.text import headline, numbers, utc
 
 
 def page(told: Judgement, evidence: Evidence) -> str:
@@ -28,5 +28,6 @@ def page(told: Judgement, evidence: Evidence) -> str:
         numbers=numbers(told.numbers),
         percent=percent,
         evidence=evidence_of,
+        drift_facts=drift_facts,
         utc=utc,
     )

@@ -88,7 +88,7 @@ def _timeline(panel: Any, told: Judgement, evidence: Evidence) -> None:
         numbers = [number for number, name in enumerate(TYPES) if name.startswith(starts)]
         series.append(np.histogram(ts[np.isin(kinds, numbers)], bins)[0])
     panel.stackplot(_hours(told, bins[:-1]), np.array(series), labels=list(GROUPS), step="post", alpha=0.85)
-    panel.legend(frameon=False, fontsize="small", ncols=len(GROUPS), loc="upper left")
+    panel.legend(frameon=False, fontsize="small", ncols=len(GROUPS), loc="lower left", bbox_to_anchor=(0, 1))
     panel.set_ylabel("events")
     panel.set_xlabel("hours since t0")
 
@@ -115,7 +115,7 @@ def _success(panel: Any, told: Judgement, evidence: Evidence) -> None:
     at = starts * slots.schedule.cadence_ms / HOUR_MS
     panel.bar(at, good, width * 0.9, align="edge", color=GOOD, label="succeeded")
     panel.bar(at, bad, width * 0.9, bottom=good, align="edge", color=BAD, label="failed, crashed")
-    panel.legend(frameon=False, fontsize="small", ncols=2, loc="upper left")
+    panel.legend(frameon=False, fontsize="small", ncols=2, loc="lower left", bbox_to_anchor=(0, 1))
     panel.set_ylabel("jobs")
     panel.set_xlabel("hours since t0")
 

@@ -38,8 +38,8 @@ def percent(value: float | None) -> str:
 
 def _methodology(told: Judgement) -> str:
     if told.methodology == "v1":
-        return "they are seq 1 of each run, written before anything else it did, and not changed since: formula v1"
-    return f"not said beforehand, so don't trust the choice: the methodology is {told.methodology}"
+        return "formula v1; it is seq 1 of each run, and was sealed before the run began"
+    return f"don't trust the choice: the methodology is {told.methodology}"
 
 
 def _evidence(told: Judgement) -> str:

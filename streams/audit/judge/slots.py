@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from streams.audit.judge.believed import Believed
 from streams.audit.judge.evidence import ENDS, NONE, PRESSURE, TICKS, Column, Evidence, Run, moment_of
-from streams.audit.judge.schedule import MS, OVERLONG_PERCENT, Schedule
+from streams.audit.record.schedule import MS, OVERLONG_PERCENT, Schedule
 
 Flags = NDArray[np.bool_]
 Whole = NDArray[np.int64]
@@ -81,7 +81,7 @@ def slots_of(schedule: Schedule, runs: list[int], evidence: Evidence, believed: 
     covered, lost = _holes(schedule, runs, believed, count)
     ticks = _ticks(schedule, runs, evidence, believed, count)
     jobs = _jobs(schedule, evidence, believed, count, cut_ms)
-    pressure = _pressure(schedule, evidence, believed, count)
+    pressure = _pressure(schedule, runs, evidence, believed, count)
     tail = _tail(schedule, runs, evidence, ticks[1], count)
     per_slot = jobs[0] + jobs[1] + jobs[2]
     lost[count - tail :] += int(per_slot.max(initial=0))
@@ -196,22 +196,25 @@ def _jobs(
     return succeeded, unsuccessful, crashed, begun, int(censored.sum()), int(unchanged.sum())
 
 
-def _pressure(schedule: Schedule, evidence: Evidence, believed: Believed, count: int) -> tuple[Whole, Whole, Whole]:
-    """Accepts, rejects, retries. What was counted twice under one name counts as it was counted last."""
+def _pressure(
+    schedule: Schedule, runs: list[int], evidence: Evidence, believed: Believed, count: int
+) -> tuple[Whole, Whole, Whole]:
+    """Accepts, rejects, retries. What was counted twice under one name counts as it was counted last. Whoever emits the ticks says of which
+    one; of others the time does."""
     rows = _kept(evidence.pressure, evidence, believed)
     newest: dict[tuple[int, int], tuple[int, int, int, int]] = {}
     unnamed = len(evidence.jobs)
-    for place, (kind, job, attempt, wall_ms, number) in enumerate(
-        zip(*(rows[name].tolist() for name in ("kind", "job", "attempt", "wall_ms", "number")), strict=True)
-    ):
+    slot = (rows["wall_ms"] - schedule.t0_ms) // schedule.cadence_ms
+    slot = np.where(np.isin(rows["run"], np.array(runs)) & (rows["tick"] != NONE), rows["tick"], slot)
+    columns = (slot, *(rows[name] for name in ("kind", "job", "attempt", "number")))
+    for place, (at, kind, job, attempt, number) in enumerate(zip(*(c.tolist() for c in columns), strict=True)):
         name = (kind, job if job != NONE else unnamed + place)
         if name not in newest or newest[name][0] <= attempt:
-            newest[name] = (attempt, kind, wall_ms, number)
+            newest[name] = (attempt, kind, at, number)
     sums = tuple(np.zeros(count, dtype=np.int64) for _ in PRESSURE)
-    for _, kind, wall_ms, number in newest.values():
-        slot = schedule.slot_at(wall_ms)
-        if 0 <= slot < count:
-            sums[kind][slot] += number
+    for _, kind, at, number in newest.values():
+        if 0 <= at < count:
+            sums[kind][at] += number
     return sums[0], sums[1], sums[2]
 
 

@@ -59,6 +59,8 @@ def text(told: Judgement) -> str:
         moved = [(name, percent(low), percent(high)) for name, low, high in told.sensitivity]
         lines += ["", *columns(("weight of", "halved", "half as much more"), moved)]
     lines += ["", f"events by type: {', '.join(f'{name} {count}' for name, count in told.types.items()) or 'none'}"]
+    counted = ", ".join(f"{name} {number:,}" for name, number in told.artifacts.items())
+    lines.append(f"artifacts by type of event: {counted or 'none'}")
     anomalies = ", ".join(f"{count} {name}" for name, count in told.anomalies.items())
     lines.append(f"anomalies: {anomalies or 'none'}")
     return "\n".join(lines) + "\n"
@@ -92,7 +94,8 @@ def component_table(parts: Sequence[Component]) -> list[str]:
             )
         )
     heads = ("component", "weight", "value", "95 % interval", "evidence", "outages", "method", "Wilson*", "C-P*")
-    return [*columns(heads, rows), "* lower bounds if ticks were independent. They are not: never quote them."]
+    lines = [*columns(heads, rows), "* lower bounds if ticks were independent. They are not: never quote them."]
+    return lines + [f"drift: {drift_facts(part)}" for part in parts if part.facts]
 
 
 def evidence(part: Component) -> str:
@@ -101,9 +104,20 @@ def evidence(part: Component) -> str:
         return f"{part.numerator:,.0f}/{part.denominator:,.0f}"
     if "spread_s" not in part.facts:
         return f"{part.denominator:,.0f} ticks"
+    return f"s {part.facts['spread_s']:.3f} s"
+
+
+def drift_facts(part: Component) -> str:
+    """How late ticks were, and whether they get later and later."""
+    facts = part.facts
+    slope = (
+        f"; slope {facts['slope_ppm']:+.1f} ppm ({facts['slope_low_ppm']:+.1f} to {facts['slope_high_ppm']:+.1f})"
+        if "slope_ppm" in facts
+        else ""
+    )
     return (
-        f"s {part.facts['spread_s']:.3f} s, {part.facts.get('slope_ppm', 0):+.1f} ppm, "
-        f"{percent(part.facts['within_tolerance'])} in tolerance"
+        f"late by {facts['median_late_s']:.3f} s (median), at most {facts['max_late_s']:.3f} s; "
+        f"{percent(facts['within_tolerance'])} within tolerance{slope}"
     )
 
 

@@ -58,10 +58,16 @@ def process_log(
     )
 
 
-def try_process_log(topology: Topology, settings: Settings, name: str, rule: bytes | None = None) -> AuditLog | None:
+def try_process_log(
+    topology: Topology,
+    settings: Settings,
+    name: str,
+    rule: bytes | None = None,
+    schedule: Mapping[str, Any] | None = None,
+) -> AuditLog | None:
     """The same for a process whose work is worth more than its log: it says so and goes on."""
     try:
-        return process_log(topology, settings, name, rule)
+        return process_log(topology, settings, name, rule, schedule)
     except (AuditError, OSError) as error:
         log.error("no audit log for %s: %s", name, error)
         return None

@@ -14,9 +14,10 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from streams.audit.files import write_whole
 from streams.audit.layout import ENTRY, entry
 from streams.audit.place import Place, log_folder
-from streams.audit.seal.tiles import TileError, Tiles, TileWriter, write_whole
+from streams.audit.seal.tiles import TileError, Tiles, TileWriter
 from streams.audit.verify.merkle import EMPTY_ROOT, ProofError, consistency_proof, verify_consistency
 from streams.audit.verify.note import (
     Checkpoint,

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 
+from streams.audit.files import write_whole
 from streams.audit.layout import HASH_BYTES
 from streams.audit.verify.merkle import full_root, leaf_hash, range_root
 
@@ -146,15 +147,3 @@ class TileWriter:
 
     def _write(self, path: str, data: bytes) -> None:
         write_whole(self.folder / path, data, sync=False)  # nobody relies on it before `flush`
-
-
-def write_whole(path: Path, data: bytes, sync: bool = True) -> None:
-    """All or nothing; with `sync` also when the machine stops."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(f".{path.name}.new")
-    with fresh.open("wb") as file:
-        file.write(data)
-        if sync:
-            file.flush()
-            os.fsync(file.fileno())
-    fresh.replace(path)

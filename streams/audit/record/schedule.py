@@ -3,8 +3,13 @@ all the same."""
 
 from __future__ import annotations
 
+import contextlib
+import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
+
+from streams.audit.files import write_whole
 
 OVERLONG_PERCENT = 92  # of the cadence: 55 s of 60 s
 MS = 1_000_000  # ns
@@ -50,3 +55,24 @@ def read_schedule(value: object) -> Schedule | None:
         return None
     t0_ms, cadence_ms, tolerance_ms = numbers
     return Schedule(str(value["name"]), t0_ms, cadence_ms, slots, tolerance_ms)
+
+
+class KeptSchedule:
+    """A schedule in a file of the state folder: whoever starts again after a crash goes on with the same, so that what it missed is missed.
+    A clean stop ends it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def resume_or_begin(self, fresh: Schedule) -> Schedule:
+        """The one that was not ended, if it is of the same name and cadence; else the fresh one."""
+        with contextlib.suppress(OSError, ValueError):
+            kept = read_schedule(json.loads(self.path.read_text()))
+            if kept is not None and (kept.name, kept.cadence_ms) == (fresh.name, fresh.cadence_ms):
+                return kept
+        write_whole(self.path, json.dumps(fresh.json()).encode())
+        return fresh
+
+    def end(self) -> None:
+        """It was stopped, and says so."""
+        self.path.unlink(missing_ok=True)

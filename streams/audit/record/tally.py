@@ -1,0 +1,111 @@
+"""What the stages did, minute by minute, from `batches`: they pay nothing for it, and the log has one record a kind and minute.
+
+A minute is counted when it is over, by the broker's clock; counted again after a crash it has the same name and the same number.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+
+from confluent_kafka import KafkaException
+
+from streams.audit.files import write_whole
+from streams.audit.record.clock import Clock
+from streams.audit.record.events import Event
+from streams.audit.record.log import AuditLog
+from streams.audit.record.schedule import MS, Schedule
+from streams.broker.topics import fold
+from streams.codec import Undecodable, decoder
+from streams.errors import IcnError
+from streams.settings import Settings
+from streams.topology import Topology
+
+log = logging.getLogger("icn.tally")
+
+MINUTE_MS = 60_000
+SETTLES_MS = 3_000  # the broker's clock and ours differ, and an append takes its time
+LOOK_EVERY_S = 1.0
+
+# stage -> outcome of its batches -> what that is in the audit log
+TYPES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    "s1_intake": {
+        "admitted": ("artifact_received", "backpressure_accept"),
+        "rejected": ("artifact_received", "artifact_rejected"),
+        "rejected:quota_exceeded": ("backpressure_reject",),
+        "rejected:intake_full": ("backpressure_reject",),
+    },
+    "s2_dedup": dict.fromkeys(("unique", "upgraded", "duplicate"), ("artifact_deduped",)),
+    "s4_priority": {"scored": ("artifact_prioritized",)},
+}
+
+
+class Tally:
+    """`step` counts what is over. file: where it says how far it came. Minutes before the schedule's t0 are none of it."""
+
+    def __init__(
+        self, topology: Topology, settings: Settings, audit: AuditLog, schedule: Schedule, file: Path, clock: Clock
+    ) -> None:
+        self.settings, self.audit, self.schedule, self.file, self.clock = settings, audit, schedule, file, clock
+        self.topic, self.decode = topology.topic("batches").name, decoder("batch")
+        self.next_ms = self._kept()
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True, name="audit-tally")
+
+    def _kept(self) -> int:
+        try:
+            kept = int(json.loads(self.file.read_text()))
+        except (OSError, ValueError, TypeError):
+            kept = 0
+        return max(kept, self.schedule.t0_ms)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """What isn't over stays uncounted; the next one counts it, if it goes on with the schedule."""
+        self._closing.set()
+        if self._thread.is_alive():
+            self._thread.join(15)
+
+    def _run(self) -> None:
+        while not self._closing.wait(LOOK_EVERY_S):
+            try:
+                self.step()
+            except (IcnError, KafkaException, OSError) as error:  # the broker is away: these minutes are counted later
+                log.warning("what the stages did isn't counted yet: %s", error)
+                self._closing.wait(10)
+
+    def step(self) -> None:
+        """Write the counts of each minute that is over."""
+        now_ms = self.clock.now().wall_ns // MS
+        end_ms = (now_ms - SETTLES_MS) // MINUTE_MS * MINUTE_MS
+        if end_ms <= self.next_ms:
+            return
+        found: dict[int, Counter[str]] = {}
+        for message in fold(self.settings, self.topic, since_ms=self.next_ms):
+            at_ms = message.timestamp()[1]
+            if at_ms >= end_ms:
+                break
+            try:
+                batch = self.decode(message.value() or b"")
+            except Undecodable:  # replay tells of it
+                continue
+            counts = found.setdefault(at_ms // MINUTE_MS * MINUTE_MS, Counter())
+            for outcome, types in TYPES.get(batch["stage"], {}).items():
+                for type_ in types:
+                    counts[type_] += batch["counts"].get(outcome, 0)
+        for minute_ms in sorted(found):
+            self._write(minute_ms, found[minute_ms])
+        self.next_ms = end_ms
+        write_whole(self.file, json.dumps(end_ms).encode())
+
+    def _write(self, minute_ms: int, counts: Counter[str]) -> None:
+        tick = self.schedule.slot_at(minute_ms)
+        for type_, number in sorted(counts.items()):
+            if number and tick >= 0:
+                self.audit.write(Event(type_, tick, f"{self.topic}@{minute_ms}", 1, artifact_count=number))
