@@ -21,7 +21,8 @@ from streams.audit.record.methodology import FORMULA
 from streams.audit.tampering.copy import Copy
 from streams.audit.tampering.tamper import tamper
 from tests.support.audit import KEYS, KNOWN_TYPES, MANIFEST, SEALER, T0
-from tests.support.runs import MINUTE, Run, a_run
+from tests.support.network import ROOT
+from tests.support.runs import MINUTE, Run, a_run, write_sample
 
 HOSTILE = "<script>alert('x')</script>"
 
@@ -46,13 +47,14 @@ def a_bundle(folder: Path, log: Copy | None = None) -> Path:
     return folder / "log.icnaudit"
 
 
-def report(bundle: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def report(bundle: Path, *arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
     """`icn audit report` as an auditor calls it."""
     return subprocess.run(
         [sys.executable, "-m", "streams", "audit", "report", str(bundle), "--key", str(KEYS[0]), *arguments],
         capture_output=True,
         text=True,
         timeout=120,
+        cwd=cwd,
         check=False,
         env={k: v for k, v in os.environ.items() if not k.startswith("ICN_")},
     )
@@ -151,3 +153,21 @@ def test_what_is_in_the_log_beside_the_schedule_that_is_judged_is_named() -> Non
         told = judge(evidence, [result], [], "x", T0 + 70 * MINUTE, "-", "-", wanted)
         assert told.schedule is not None and told.schedule.name == name and told.others[0].startswith(other)
         assert [part.value for part in told.parts[1:3]] == [1.0, 1.0]
+
+
+def test_the_sample_in_the_docs_is_what_the_code_makes_and_the_docs_show_its_report(tmp_path: Path) -> None:
+    """Byte for byte; each line of the report that docs/reliability.md quotes."""
+    write_sample(tmp_path)
+    kept = ROOT / "docs" / "samples"
+    for name in ("run.icnaudit", "sealer.vkey", "kept.note"):
+        assert (tmp_path / name).read_bytes() == (kept / name).read_bytes(), f"python -m tests.support.runs {kept}"
+    done = report(Path("run.icnaudit"), "--anchor", "kept.note", cwd=kept)
+    quoted = (
+        (ROOT / "docs" / "reliability.md")
+        .read_text()
+        .split("```\n$ cd docs/samples")[1]
+        .split("```")[0]
+        .splitlines()[2:]
+    )
+    said = done.stdout.splitlines()
+    assert len(quoted) > 30 and [line for line in quoted if line not in said and line != "…"] == []

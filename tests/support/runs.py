@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import math
+import random
+import sys
 from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -24,15 +29,15 @@ PUBLIC = RUN_KEY.public_key().public_bytes_raw().hex()
 class Run(World):
     """A scheduler that emits ticks, a node that does a tick's jobs, a sealer. `clock` is ms since t0."""
 
-    def __init__(self, slots: int, name: str = "soak", **world: Any) -> None:
+    def __init__(self, slots: int, name: str = "soak", simulated: bool = False, **world: Any) -> None:
         super().__init__(**world)
         self.schedule = Schedule(name, T0, MINUTE, slots, 5_000)
-        self.clock = -10_000.0
+        self.clock, self.simulated = -10_000.0, simulated
         self.wall_ahead_ms = 0.0
         self.boot_ahead_ms, self.slept_ms = 5_000_000.0, 0.0
         self.boot_id = bytes(15) + b"\x01"
         self.starts = 0
-        self.start("sealer", 1, self.boot_id)
+        self.start("sealer", 1, self.boot_id, host="host-1")
         self.start_scheduler()
         self.start("node", 1, self.boot_id, host="host-1")
         self.seal()
@@ -55,7 +60,7 @@ class Run(World):
         clock = {name: str(value) for name, value in now._asdict().items()} | {"boot_id": self.boot_id.hex()}
         self.start(
             "scheduler", self.starts, self.boot_id, canonical(METHODOLOGY),
-            schedule=self.schedule.json(), clock=clock, host="host-1", public_key=PUBLIC, simulated=False,
+            schedule=self.schedule.json(), clock=clock, host="host-1", public_key=PUBLIC, simulated=self.simulated,
         )  # fmt: skip
 
     def tick(
@@ -141,3 +146,42 @@ def a_run(slots: int, change: Callable[[Run, int], bool] | None = None) -> Run:
         if slot % 20 == 19:
             run.seal()
     return run
+
+
+def sample() -> Run:
+    """docs/samples: 200 minutes with a crash, a source that is away, a flood; marked as simulated."""
+    chance = random.Random(1)
+    run = Run(200, simulated=True)
+    for slot in range(200):
+        if slot == 63:
+            run.clock = 63 * MINUTE - 20_000
+            run.say("node", Event("process_crash", payload={"child": "scheduler", "pid": 4711, "code": -9}))
+            run.start_scheduler()
+        if not 60 <= slot < 63:
+            jobs = [
+                "retried" if slot == 20 else "ok",
+                "failed" if 110 <= slot < 125 else "ok",
+                "unchanged" if slot % 10 else "ok",
+            ]
+            late_ms = 15 * math.exp(chance.gauss(0, 0.7))
+            run.tick(slot, jobs, late_ms, accepts=10, rejects=40 if 150 <= slot < 154 else 0)
+        if slot % 20 == 19:
+            run.seal()
+    run.clock = 200 * MINUTE + 100
+    run.exit()
+    run.seal()
+    return run
+
+
+def write_sample(folder: Path) -> None:
+    """The bundle, the sealer's verifier key, and a checkpoint that an auditor kept an hour before the end."""
+    run, log = sample(), sample().copy()
+    manifest = replace(MANIFEST, made_ms=T0 + 201 * MINUTE, bounds={0: (0, len(log.items))})
+    folder.mkdir(parents=True, exist_ok=True)
+    log.but(manifest=manifest).write(folder / "run.icnaudit")
+    (folder / "sealer.vkey").write_text(f"{KEYS[0]}\n")
+    (folder / "kept.note").write_bytes(run.notes[-4])
+
+
+if __name__ == "__main__":
+    write_sample(Path(sys.argv[1]))

@@ -132,7 +132,8 @@ class Evidence:
         type_, success, duration_ns = record["type"], record["success"], record["duration_ns"]
         self.types[type_] += 1
         if record["artifact_count"]:  # what was counted twice under one name counts once
-            name = (type_, record["job_id"] or f"{run} {item.offset}")
+            job = record["job_id"]
+            name = (type_, f"{run} {item.offset}" if job is None else f"{record['tick']} {job}")
             self.artifacts[name] = record["artifact_count"]
         self.offset.append(item.offset)
         self.run.append(run)

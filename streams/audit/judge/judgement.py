@@ -172,6 +172,11 @@ def _equations(slots: Slots) -> list[Equation]:
     ]
 
 
+def some(number: int, what: str) -> str:
+    """1 outage, 2 outages."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
 def _artifacts(evidence: Evidence) -> dict[str, int]:
     found: dict[str, int] = {}
     for (type_, _), number in sorted(evidence.artifacts.items()):
@@ -211,11 +216,11 @@ def _warnings(told: Judgement, evidence: Evidence, believed: Believed) -> tuple[
         warn.append(f"the methodology is {told.methodology}")
     if told.lost:
         warn.append(
-            f"{told.lost} records are gone or not believed: each counts as a failed job, and their slots as bad as can be"
+            f"{some(told.lost, 'record')} gone or not believed: each counts as a failed job, and their slots as bad as can be"
         )
     if slots.tail:
         warn.append(
-            f"the last {slots.tail} slots have no word and no exit: their jobs count as failed, as many as ever were in one slot"
+            f"{some(slots.tail, 'slot')} at the end without a word or an exit: as many jobs as ever were in one count as failed in each"
         )
     if slots.stopped_ms is not None and slots.planned is not None:
         rest = slots.planned - len(slots)
@@ -226,14 +231,14 @@ def _warnings(told: Judgement, evidence: Evidence, believed: Believed) -> tuple[
         warn.append(f"still running at the cut: {len(slots)} of {slots.planned} ticks")
     crashes = crashes_of([evidence.runs[number] for number in slots.runs])
     if crashes:
-        warn.append(f"whoever emits the ticks ended {len(crashes)} times without an exit")
+        warn.append(f"whoever emits the ticks ended without an exit {some(len(crashes), 'time')}")
     unsigned = sum(1 for run in evidence.runs if run.exit_code is not None and not run.exit_is_signed)
     if unsigned:
-        warn.append(f"{unsigned} exits aren't signed by the run's key: taken for crashes")
+        warn.append(f"{some(unsigned, 'exit')} not signed by the run's key: taken for crashes")
     if slots.too_late:
-        warn.append(f"{slots.too_late} ticks started when the next one was due: missed")
+        warn.append(f"{some(slots.too_late, 'tick')} started when the next one was due: missed")
     if slots.overlong:
-        warn.append(f"{slots.overlong} ticks took more than {slots.schedule.cadence_ms * 0.92 / 1000:g} s")
+        warn.append(f"{some(slots.overlong, 'tick')} took more than {slots.schedule.cadence_ms * 0.92 / 1000:g} s")
     if len(told.hosts) < 2:
         warn.append("one host: what happens to it happens to everything")
     for outage in sorted(told.outages, key=lambda o: -sum(o.lost.values()))[:3]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from streams.audit.judge.judgement import Judgement
+from streams.audit.judge.judgement import Judgement, some
 from streams.audit.record.methodology import METHODOLOGY
 
 CLOCK_KINDS = ("CLOCK_STEP", "SUSPEND", "REBOOT")
@@ -45,7 +45,8 @@ def _methodology(told: Judgement) -> str:
 def _evidence(told: Judgement) -> str:
     return (
         "; ".join(
-            f"{part.name}: n {part.denominator:,.0f}" + (f", {part.interval.episodes} outages" if part.interval else "")
+            f"{part.name}: n {part.denominator:,.0f}"
+            + (f", {some(part.interval.episodes, 'outage')}" if part.interval else "")
             for part in told.parts
         )
         or "none: there is no schedule"
@@ -56,13 +57,13 @@ def _unknown(told: Judgement) -> str:
     tail = 0 if told.slots is None else told.slots.tail
     if tail and not told.lost:
         return (
-            f"the figure is that already: {tail} slots at the end have no word and no exit, so nothing proves that no more was written; "
-            f"as many jobs as ever were in one slot count as failed in each. Had there been none: {percent(told.figure.best)}"
+            f"the figure is that already: {some(tail, 'slot')} at the end without a word or an exit, so nothing proves that no more was "
+            f"written; as many jobs as ever were in one count as failed in each. Had there been none: {percent(told.figure.best)}"
         )
     if not told.lost:
         return "nothing is: no record is missing or corrupt, and a slot without evidence already counts as down"
     return (
-        f"the figure is that already: {told.lost} records are gone or not believed, each counted as a failed job and its slots as "
+        f"the figure is that already: {some(told.lost, 'record')} gone or not believed, each counted as a failed job and its slots as "
         f"bad as they can be. Had all been good: {percent(told.figure.best)}"
     )
 
@@ -87,12 +88,12 @@ def _overlap(told: Judgement) -> str:
     several = {names: count for names, count in told.overlap.items() if " + " in names}
     if not several:
         return "no: no slot counts against two components" if told.overlap else "there was none"
-    return "yes, on purpose: " + "; ".join(f"{count} slots in {names}" for names, count in several.items())
+    return "yes, on purpose: " + "; ".join(f"{some(count, 'slot')} in {names}" for names, count in several.items())
 
 
 def _hosts(told: Judgement) -> str:
     load = "simulated load: no figure of real collecting" if told.simulated else "real load"
-    return f"{len(told.hosts)} host{'s' if len(told.hosts) != 1 else ''} ({', '.join(told.hosts) or 'unknown'}); {load}"
+    return f"{some(len(told.hosts), 'host')} ({', '.join(told.hosts) or 'unknown'}); {load}"
 
 
 def _clocks(told: Judgement) -> str:

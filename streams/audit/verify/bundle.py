@@ -19,6 +19,7 @@ import struct
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -60,7 +61,7 @@ class Manifest:
 
 
 class BundleWriter:
-    """Writes one, member by member. Raises AuditError."""
+    """Writes one, member by member: of the same log the same bytes, so no member has a date. Raises AuditError."""
 
     def __init__(self, path: Path, manifest: Manifest) -> None:
         try:
@@ -71,7 +72,7 @@ class BundleWriter:
 
     def add(self, name: str, data: bytes) -> None:
         """A small member."""
-        self._zip.writestr(name, data)
+        self._zip.writestr(zipfile.ZipInfo(name), data)
 
     def records(self, partition: int, items: Iterable[Item]) -> None:
         """As they are on the topic."""
@@ -86,7 +87,7 @@ class BundleWriter:
         self._member(f"{partition}/notes", (_U32.pack(len(n)) + n for n in notes))
 
     def _member(self, name: str, parts: Iterable[bytes]) -> None:
-        with self._zip.open(name, "w", force_zip64=True) as out:
+        with self._zip.open(zipfile.ZipInfo(name), "w", force_zip64=True) as out:
             buffer: list[bytes] = []
             size = 0
             for part in parts:
@@ -169,35 +170,44 @@ class Bundle:
 
     def items(self, partition: int) -> Iterator[Item]:
         """Its records, in the order they are in."""
+        head, unpack, make = _RECORD.size, _RECORD.unpack_from, partial(tuple.__new__, Item)
         with self._open(f"{partition}/records") as file:
-            data, at = b"", 0
+            data, at, length = b"", 0, 0
             while True:
-                if len(data) - at < _RECORD.size:
-                    data, at = data[at:] + file.read(_CHUNK), 0
-                    if not data:
-                        return
-                    if len(data) < _RECORD.size:
-                        raise self._refused(f"{partition}/records ends in the middle of a record")
-                offset, ts_type, ts_ms, key_size, value_size = _RECORD.unpack_from(data, at)
-                at += _RECORD.size
-                sizes = [0 if size == NOTHING else size for size in (key_size, value_size)]
-                if max(sizes) > VALUE_MAX:
-                    raise self._refused(
-                        f"{partition}/records: offset {offset} has {max(sizes)} bytes; {VALUE_MAX} is the most"
-                    )
-                if len(data) - at < sum(sizes):
-                    data, at = data[at:] + file.read(max(_CHUNK, sum(sizes))), 0
-                    if len(data) < sum(sizes):
-                        raise self._refused(f"{partition}/records ends in the middle of a record")
-                middle, end = at + sizes[0], at + sum(sizes)
-                yield Item(
-                    offset,
-                    ts_type,
-                    ts_ms,
-                    None if key_size == NOTHING else data[at:middle],
-                    None if value_size == NOTHING else data[middle:end],
-                )
-                at = end
+                while length - at >= head:
+                    offset, ts_type, ts_ms, key_size, value_size = unpack(data, at)
+                    middle = at + head + key_size
+                    end = middle + value_size
+                    if end > length:  # not whole, or without a key or a value
+                        break
+                    yield make((offset, ts_type, ts_ms, data[at + head : middle], data[middle:end]))
+                    at = end
+                data, at = data[at:], 0
+                item, at, data = self._next(partition, data, file)
+                length = len(data)
+                if item is None:
+                    return
+                yield item
+
+    def _next(self, partition: int, data: bytes, file: IO[bytes]) -> tuple[Item | None, int, bytes]:
+        """The record that data begins with, where the next one begins, and the data with what had to be read for it."""
+        if len(data) < _RECORD.size:
+            data += file.read(_CHUNK)
+            if not data:
+                return None, 0, data
+        if len(data) < _RECORD.size:
+            raise self._refused(f"{partition}/records ends in the middle of a record")
+        offset, ts_type, ts_ms, key_size, value_size = _RECORD.unpack_from(data)
+        sizes = [0 if size == NOTHING else size for size in (key_size, value_size)]
+        if max(sizes) > VALUE_MAX:
+            raise self._refused(f"{partition}/records: offset {offset} has {max(sizes)} bytes; {VALUE_MAX} is the most")
+        middle, end = _RECORD.size + sizes[0], _RECORD.size + sum(sizes)
+        if len(data) < end:
+            data += file.read(max(_CHUNK, end))
+        if len(data) < end:
+            raise self._refused(f"{partition}/records ends in the middle of a record")
+        key = None if key_size == NOTHING else data[_RECORD.size : middle]
+        return Item(offset, ts_type, ts_ms, key, None if value_size == NOTHING else data[middle:end]), end, data
 
     def entries(self, partition: int) -> Iterator[bytes] | None:
         """What was sealed; None: it isn't in the bundle."""
@@ -218,18 +228,22 @@ class Bundle:
         with self._open(name) as file:
             data, at = b"", 0
             while True:
-                if len(data) - at < head + most:  # perhaps not a whole one
-                    data, at = data[at:] + file.read(_CHUNK), 0
-                    if not data:
-                        return
-                size = unpack(data, at)[0] if len(data) - at >= head else most + 1
-                if size > most:
-                    raise self._refused(f"{name} ends in the middle, or has a part of more than {most} bytes")
-                end = at + head + size
-                if end > len(data):
-                    raise self._refused(f"{name} ends in the middle")
-                yield data[at + head : end]
-                at = end
+                whole = len(data)
+                while whole - at >= head:
+                    size = unpack(data, at)[0]
+                    if size > most:
+                        raise self._refused(f"{name} has a part of more than {most} bytes")
+                    end = at + head + size
+                    if end > whole:
+                        break
+                    yield data[at + head : end]
+                    at = end
+                more = file.read(_CHUNK)
+                if not more:
+                    if at < whole:
+                        raise self._refused(f"{name} ends in the middle")
+                    return
+                data, at = data[at:] + more, 0
 
     def _open(self, name: str) -> IO[bytes]:
         try:

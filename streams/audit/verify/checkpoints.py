@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from streams.audit.verify.envelope import Unreadable, seal
 from streams.audit.verify.findings import Findings
-from streams.audit.verify.note import Checkpoint, Key, NoteError, parse_checkpoint, parse_note, verify
+from streams.audit.verify.note import COSIGNATURE, Checkpoint, Key, NoteError, parse_checkpoint, parse_note, verify
 
 
 class Published(NamedTuple):
@@ -19,7 +19,7 @@ class Published(NamedTuple):
 
 
 class Checkpoints:
-    """Of one log. origin, keys: which log, and who may sign it; anchor: what was accepted before."""
+    """Of one log. origin, keys: which log, and who may sign it; anchor: what was accepted before, cosigned if witnesses' keys are given."""
 
     def __init__(
         self, findings: Findings, origin: str, keys: Sequence[Key], notes: Iterable[Published], anchor: Published | None
@@ -41,10 +41,24 @@ class Checkpoints:
                 told = f"a checkpoint of {signed.size} behind one of {largest}: an old one, said again"
                 findings.add("REORDERED", published.where, told)
             largest = max(largest, signed.size)
+        self.witnesses = [key for key in keys if key.kind == COSIGNATURE]
         before = None if anchor is None else self._signed(anchor)
+        if anchor is not None and before is not None and self.witnesses and not self._is_witnessed(anchor):
+            findings.add("CORRUPT", anchor.where, "checkpoint: not cosigned by a witness whose key was given", 0)
+            before = None
         self.anchor = (anchor, before) if anchor is not None and before is not None else None
         if anchor is None:
             findings.add("UNANCHORED", origin, "the first audit of this log, as far as was said")
+
+    def _is_witnessed(self, published: Published) -> bool:
+        note = parse_note(published.data)
+        for key in self.witnesses:
+            try:
+                verify(note, key)
+            except NoteError:
+                continue
+            return True
+        return False
 
     def _signed(self, published: Published) -> Checkpoint | None:
         try:

@@ -70,11 +70,14 @@ class SealedOrder:
             self._add_leaves(entries)
             return
         ahead = self._ahead
-        while len(ahead) < len(entries) and (data := next(self._more, None)) is not None:
-            ahead.append(data)
+        if len(ahead) < len(entries):
+            ahead.extend(islice(self._more, len(entries) - len(ahead)))
         if len(ahead) >= len(entries) and list(islice(ahead, len(entries))) == entries:  # as it should be
-            for _ in entries:
-                ahead.popleft()
+            if len(ahead) == len(entries):
+                ahead.clear()
+            else:
+                for _ in entries:
+                    ahead.popleft()
             self._add_leaves(entries)
             return
         for entry in entries:
