@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import types
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 
@@ -11,7 +12,7 @@ import pytest
 from streams.audit.layout import Item
 from streams.audit.tampering import copy
 from streams.audit.tampering.copy import Copy
-from streams.audit.verify import chain, checkpoints, envelope, note, sealed, verifier
+from streams.audit.verify import chain, checkpoints, clocks, envelope, note, sealed, verifier
 from tests.audit.test_verify import (
     ANCHOR,
     CORPUS,
@@ -24,6 +25,9 @@ from tests.audit.test_verify import (
     with_item,
 )
 from tests.support.audit import KEYS, KNOWN_TYPES, ORIGIN, SEALER, a_log
+from tests.support.runs import Run
+
+WITNESS = note.witness_key("audit.example/w1", SEALER)
 
 # (module, what is in it, what is put there instead): each takes one check out
 MUTANTS: list[tuple[str, ModuleType, str, str]] = [
@@ -54,6 +58,14 @@ MUTANTS: list[tuple[str, ModuleType, str, str]] = [
     ("bytes between fields and trailer are passed over", envelope, "if at != len(value) - TRAILER_BYTES:", "if False:"),
     ("a key's id is not compared", note, "if key.id != id_:", "if False:"),
     ("foreign messages are no finding", verifier, 'self.findings.mark("UNDECIDABLE", offset, told)', "pass"),
+    ("a set clock is not told", clocks, "if abs(moved) >", "if False and 0 >"),
+    ("sleep is not told", clocks, "if abs(asleep) > STEP_NS:", "if False:"),
+    ("a reboot is not told", clocks, "if before is not None and before != boot_id", "if False"),
+    ("a steered clock is a set one", clocks, "> STEP_NS + SLEWED_PER_NS * (boot_ns - before[2])", "> STEP_NS"),
+    ("every process tells the same step", clocks, "if same and after < upto:", "if False:"),
+    ("what was altered tells of clocks", clocks, "if c.before not in doubtful and c.offset not in doubtful", ""),
+    ("a log that can't be placed tells of clocks", clocks, "not self.findings.is_marked(f) for", "False for"),
+    ("anybody's anchor will do", checkpoints, "and not self._is_witnessed(anchor):", "and False:"),
     ("a record may say another run than its key", verifier, 'if record["run_id"] != key:', "if False:"),
 ]  # fmt: skip
 
@@ -72,6 +84,7 @@ def put_in(monkeypatch: pytest.MonkeyPatch, module: ModuleType, old: str, new: s
         sealed: [(verifier, "SealedOrder")],
         checkpoints: [(verifier, "Checkpoints")],
         verifier: [(copy, "Verifier")],
+        clocks: [(verifier, "Clocks")],
         envelope: [(verifier, "read"), (chain, "read")],
         note: [(note, "parse_key")],
     }
@@ -93,6 +106,14 @@ def noticed() -> str | None:
         return "a record twice"
     if [f.kind for f in pruned_log().verify(KEYS, ANCHOR, KNOWN_TYPES).findings] != ["PRUNED"]:
         return "what retention took"
+    told = a_log_of_clocks().verify(KEYS, None, KNOWN_TYPES).findings
+    if sorted((f.kind, f.count) for f in told) != [(k, 1) for k in ("CLOCK_STEP", "REBOOT", "SUSPEND", "UNANCHORED")]:
+        return "clocks: a step that two saw, sleep, a reboot, and a clock that is steered"
+    if [f.kind for f in LOG.verify((*KEYS, WITNESS), ANCHOR, KNOWN_TYPES).findings] != ["CORRUPT"]:
+        return "an anchor that the witness has not cosigned"
+    for fault in ("chain", "tree"):  # of clocks that were made up nothing is told
+        if {f.kind for f in made(fault)(LOG).verify(KEYS, ANCHOR, KNOWN_TYPES).findings} != {"ALTERED"}:
+            return f"{fault}: and no clock is told of"
     for what, log, kind in more_faults():
         if {f.kind for f in found(log, None)} != {kind}:
             return what
@@ -101,6 +122,27 @@ def noticed() -> str | None:
     except note.NoteError:
         return None
     return "a key with another's id"
+
+
+@cache
+def a_log_of_clocks() -> Copy:
+    """Two processes see the wall clock go back an hour, and sleep; a third starts on another boot; in between a clock is steered."""
+    run = Run(40)
+    for slot in range(40):
+        if slot == 5:
+            run.wall_ahead_ms = -3_600_000
+        if slot == 10:
+            run.slept_ms = 90_000
+        if slot == 12:  # a day and a half of silence, steered by less than 500 ppm
+            run.boot_ahead_ms += 130_000_000
+            run.wall_ahead_ms += 130_000_000 + 60_000
+        if slot == 20:
+            run.boot_id, run.boot_ahead_ms = bytes(15) + b"\x02", 0.0
+            for number, name in enumerate(("sealer", "scheduler", "node"), 7):
+                run.start(name, number, run.boot_id)
+        run.tick(slot, ("ok",))
+    run.seal()
+    return run.copy()
 
 
 def more_faults() -> list[tuple[str, Copy, str]]:

@@ -41,12 +41,11 @@ class Clocks:
         if before is None:
             self._begin(offset, record)
             return
-        if abs(set_to - before[0]) > STEP_NS and abs(set_to - before[0]) > STEP_NS + SLEWED_PER_NS * (
-            boot_ns - before[2]
-        ):
-            self._steps.append(Change(record["boot_id"], before[2], boot_ns, set_to - before[0], before[3], offset))
-        if abs(slept - before[1]) > STEP_NS:
-            self._sleeps.append(Change(record["boot_id"], before[2], boot_ns, slept - before[1], before[3], offset))
+        moved, asleep = set_to - before[0], slept - before[1]
+        if abs(moved) > STEP_NS + SLEWED_PER_NS * (boot_ns - before[2]):
+            self._steps.append(Change(record["boot_id"], before[2], boot_ns, moved, before[3], offset))
+        if abs(asleep) > STEP_NS:
+            self._sleeps.append(Change(record["boot_id"], before[2], boot_ns, asleep, before[3], offset))
 
     def _begin(self, offset: int, record: dict[str, Any]) -> None:
         boot_id, producer = record["boot_id"], record["producer_id"]
