@@ -171,3 +171,38 @@ def test_the_sample_in_the_docs_is_what_the_code_makes_and_the_docs_show_its_rep
     )
     said = done.stdout.splitlines()
     assert len(quoted) > 30 and [line for line in quoted if line not in said and line != "…"] == []
+
+
+@pytest.mark.parametrize(
+    "manifest",
+    [
+        "[" * 100_000,
+        '{"clock":{"wall_ns":"' + "9" * 4_000 + '","mono_ns":"1","boot_ns":"1"}}',
+        '{"schedule":{"name":"x","t0_ms":0,"cadence_ms":1,"slots":null,"tolerance_ms":0}}',
+        '{"schedule":{"name":"\\u001b[2J","t0_ms":0,"cadence_ms":60000,"slots":5,"tolerance_ms":0}}',
+        '{"schedule":{"name":"x","t0_ms":-1,"cadence_ms":0,"slots":1e9,"tolerance_ms":"a"}}',
+        '{"schedule":7,"host":["\\u001b[2J"],"simulated":"yes","public_key":3}',
+        "null",
+    ],
+    ids=[
+        "deep",
+        "large numbers",
+        "too many slots",
+        "a name that clears the screen",
+        "impossible",
+        "other types",
+        "null",
+    ],
+)
+def test_a_manifest_that_means_harm_is_no_manifest_or_a_clear_error(tmp_path: Path, manifest: str) -> None:
+    """No traceback, no escape sequences on the terminal, no memory for ever."""
+    run = a_run(10)
+    run.start_raw("stranger", manifest)
+    run.say("stranger", Event("exception", error="\x1b[2J\nreliability: 100.00 %"))
+    run.say("stranger", Event("tick_started", (1 << 62) - 1))
+    run.say("stranger", Event("collection_start", 3, "\x1b[2J", (1 << 62) - 1))
+    run.say("stranger", Event("backpressure_accept", artifact_count=(1 << 62) - 1))
+    run.seal()
+    done = report(a_bundle(tmp_path, run.copy()))
+    assert done.returncode in (0, 1, 2) and "Traceback" not in done.stderr and "\x1b" not in done.stdout + done.stderr
+    assert not [line for line in done.stdout.splitlines()[1:] if line.startswith("reliability")]

@@ -52,8 +52,14 @@ class World:
         self, name: str, run: int, boot_id: bytes = bytes(16), methodology: str = "{}", **manifest: Any
     ) -> Writer:
         """process_start and methodology; the run before of this name is named."""
-        run_id = hashlib.sha256(f"{name} {run}".encode()).digest()[:16]
         text = canonical({"producer_id": name, "previous": self.ended.get(name), **manifest})
+        return self.start_raw(name, text, run, boot_id, methodology)
+
+    def start_raw(
+        self, name: str, text: str, run: int = 1, boot_id: bytes = bytes(16), methodology: str = "{}"
+    ) -> Writer:
+        """With any text as its manifest."""
+        run_id = hashlib.sha256(f"{name} {run}".encode()).digest()[:16]
         writer = self.writers[name] = Writer(self.topic, name, run_id, boot_id, first_link(run_id, text.encode()))
         writer.run_id = run_id  # type: ignore[attr-defined]
         self.say(name, Event("process_start", payload={"manifest": text}))

@@ -23,6 +23,8 @@ PRESSURE = ("backpressure_accept", "backpressure_reject", "backpressure_retry")
 NUMBER = {name: number for number, name in enumerate(TYPES)}
 FUTURE_MS = 5_000  # a record from further ahead than this is an anomaly
 NONE = -1
+SHOWN_MAX = 200
+COUNT_MAX = 1 << 40
 
 
 class Hole(NamedTuple):
@@ -103,7 +105,7 @@ class Evidence:
         wall_ms = record["wall_ns"] // 1_000_000
         if number is None:
             number = self._runs[record["run_id"]] = len(self.runs)
-            self.runs.append(Run(record["run_id"], record["producer_id"], wall_ms, boot_id=record["boot_id"]))
+            self.runs.append(Run(record["run_id"], shown(record["producer_id"]), wall_ms, boot_id=record["boot_id"]))
             self.partition_of.append(partition)
         run, type_ = self.runs[number], record["type"]
         seq = int.from_bytes((item.value or b"")[SEQ], "big")
@@ -119,17 +121,20 @@ class Evidence:
         elif type_ in PRESSURE:
             self._row(self.pressure, PRESSURE.index(type_), item, record, number, wall_ms)
         elif type_ == "exception":
-            self.exceptions.append((wall_ms, run.producer_id, record["error"] or "?"))
+            self.exceptions.append((wall_ms, run.producer_id, shown(record["error"] or "?")))
         elif type_ == "watchdog_timeout":
             self.watchdogs.append((wall_ms, run.producer_id))
         elif record["payload"]:
             try:
                 self._payload(run, type_, item, record, wall_ms)
-            except (ValueError, KeyError, TypeError, AttributeError):
+            except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
                 self.wrong_payloads += 1
 
     def _every(self, item: Item, record: dict[str, Any], run: int, wall_ms: int) -> None:
         type_, success, duration_ns = record["type"], record["success"], record["duration_ns"]
+        if record["artifact_count"] > COUNT_MAX:
+            self.anomalies["counts that can't be"] += 1
+            record["artifact_count"] = 0
         self.types[type_] += 1
         if record["artifact_count"]:  # what was counted twice under one name counts once
             job = record["job_id"]
@@ -166,7 +171,10 @@ class Evidence:
             raise ValueError("a payload of another schema")
         told = form.decode(record["payload"])
         if type_ == "process_start":
-            run.manifest = json.loads(told["manifest"])
+            manifest = json.loads(told["manifest"])
+            if not isinstance(manifest, dict):
+                raise ValueError("no manifest")
+            run.manifest = manifest
             run.schedule = read_schedule(run.manifest.get("schedule"))
         elif type_ == "methodology":
             run.methodology, run.methodology_offset = told["text"], item.offset
@@ -174,22 +182,28 @@ class Evidence:
             run.exit_code = told["code"]
             run.exit_is_signed = _is_signed(run.manifest, told["signature"], (item.value or b"")[PREV])
         elif type_ == "process_crash":
-            self.crashes.append((wall_ms, told["child"], told["code"]))
+            self.crashes.append((wall_ms, shown(told["child"]), told["code"]))
         elif type_ == "seal":
             self.seals.append((item.ts_ms, told["size"]))
         elif type_ == "operator_action":
-            self.actions.append((wall_ms, told["who"], told["what"]))
+            self.actions.append((wall_ms, shown(told["who"]), shown(told["what"])))
         elif type_ == "resource_sample":
             self.samples.append((wall_ms, told))
         elif type_ == "run_summary":
             self.summaries.append((wall_ms, told["text"]))
 
 
+def shown(text: str) -> str:
+    """A stranger's words, for a terminal: no control characters, not too many."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text[:SHOWN_MAX])
+
+
 def moment_of(run: Run) -> Moment | None:
     """The clocks that a run read at its start, as its manifest has them."""
     try:
         clock = run.manifest["clock"]
-        return Moment(int(clock["wall_ns"]), int(clock["mono_ns"]), int(clock["boot_ns"]))
+        at = Moment(int(clock["wall_ns"]), int(clock["mono_ns"]), int(clock["boot_ns"]))
+        return at if all(abs(ns) < 1 << 62 for ns in at) else None
     except (KeyError, TypeError, ValueError):
         return None
 

@@ -11,7 +11,7 @@ import numpy as np
 from streams.audit.judge.believed import Believed, believe
 from streams.audit.judge.components import Component, components, worst_ratios
 from streams.audit.judge.composite import Composite, composite, seed_from, sensitivity
-from streams.audit.judge.evidence import Evidence
+from streams.audit.judge.evidence import Evidence, shown
 from streams.audit.judge.numbers import NineNumbers, nine_numbers
 from streams.audit.judge.outages import Outage, outages, overlap
 from streams.audit.judge.slots import Slots, crashes_of, schedules, slots_of
@@ -133,7 +133,7 @@ def judge(
         findings=[*more, *(finding for result in results for finding in result.findings)],
         anomalies=dict(evidence.anomalies),
         lost=believed.lost,
-        hosts=sorted({str(run.manifest.get("host", UNKNOWN)) for run in evidence.runs}),
+        hosts=sorted({shown(str(run.manifest.get("host", UNKNOWN))) for run in evidence.runs}),
         simulated=any(run.manifest.get("simulated") is True for run in evidence.runs),
         methodology=_methodology(evidence, schedule, [] if schedule is None else known[schedule]),
     )

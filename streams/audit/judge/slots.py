@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 from streams.audit.judge.believed import Believed
 from streams.audit.judge.evidence import ENDS, NONE, PRESSURE, TICKS, Column, Evidence, Run, moment_of
 from streams.audit.record.schedule import MS, OVERLONG_PERCENT, Schedule
+from streams.errors import AuditError
 
 Flags = NDArray[np.bool_]
 Whole = NDArray[np.int64]
 Float = NDArray[np.float64]
+SLOTS_MAX = 10_000_000  # 19 years of minutes
 STARTED, COMPLETED, FAILED = range(len(TICKS))
 START = 0  # of JOBS
 SUCCESS, EMPTY, FAILURE = range(1, len(ENDS) + 1)
@@ -77,6 +79,11 @@ def slots_of(schedule: Schedule, runs: list[int], evidence: Evidence, believed: 
     stopped_ms = last.last_ms if last.exit_code is not None and last.exit_is_signed else None
     cut_ms = at_ms if stopped_ms is None else min(at_ms, stopped_ms)
     count = schedule.expected(cut_ms)
+    if count > SLOTS_MAX:
+        raise AuditError(
+            f"{schedule.text()}: {count:,} slots are over; at most {SLOTS_MAX:,} are judged",
+            "--schedule names another one",
+        )
     early = stopped_ms is not None and schedule.slots is not None and count < schedule.slots
     covered, lost = _holes(schedule, runs, believed, count)
     ticks = _ticks(schedule, runs, evidence, believed, count)

@@ -13,6 +13,7 @@ from streams.audit.files import write_whole
 
 OVERLONG_PERCENT = 92  # of the cadence: 55 s of 60 s
 MS = 1_000_000  # ns
+NAME_MAX = 100
 
 
 class Schedule(NamedTuple):
@@ -51,10 +52,12 @@ def read_schedule(value: object) -> Schedule | None:
     slots = value["slots"]
     if not all(type(number) is int and 0 <= number < 1 << 53 for number in numbers) or not value["cadence_ms"]:
         return None
+    if not isinstance(value["name"], str) or not value["name"].isprintable() or len(value["name"]) > NAME_MAX:
+        return None
     if slots is not None and (type(slots) is not int or not 0 < slots < 1 << 31):
         return None
     t0_ms, cadence_ms, tolerance_ms = numbers
-    return Schedule(str(value["name"]), t0_ms, cadence_ms, slots, tolerance_ms)
+    return Schedule(value["name"], t0_ms, cadence_ms, slots, tolerance_ms)
 
 
 class KeptSchedule:
