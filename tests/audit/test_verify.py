@@ -52,6 +52,14 @@ def test_the_clean_log_has_no_finding() -> None:
     assert [f.kind for f in LOG.verify(KEYS, None, KNOWN_TYPES).findings] == ["UNANCHORED"]
 
 
+def test_how_long_the_tail_waits_for_a_seal_is_told_with_tiles_and_without() -> None:
+    """Since the first record that no checkpoint covers: of the whole log, and of one whose last two checkpoints are not there."""
+    for log, first in ((LOG, SEALED), (LOG.but(notes=LOG.notes[:1], entries=(LOG.entries or ())[:12]), 12)):
+        for entries in (log.entries, None):
+            result = log.but(entries=entries).verify(KEYS, None, KNOWN_TYPES)
+            assert result.unsealed_since_ms == LOG.items[first].ts_ms and result.unsealed == len(LOG.items) - first
+
+
 @pytest.mark.parametrize("entries", [True, False], ids=["tiles at hand", "records only"])
 def test_every_flipped_byte_of_every_record_is_found_where_it_is(entries: bool) -> None:
     """One bit of each byte of value and key: CORRUPT, there, and nothing else."""

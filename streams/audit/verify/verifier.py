@@ -86,6 +86,11 @@ class Verifier:
         self.clocks = Clocks(self.findings)
         self.chain = Chain(self.findings, low, self._count)
         self.low = low
+        self._sizes = sorted(sizes | {0})
+        self._behind: dict[
+            int, int
+        ] = {}  # size of a checkpoint -> broker's time of the first record that it doesn't cover
+        self._fed = 0
         self._starts: dict[bytes, bytes] = {}  # run -> the start of its records' preimages
 
     def feed(self, items: Iterable[Item]) -> None:
@@ -116,6 +121,10 @@ class Verifier:
                 hashed = foreign_hash(key, value)
                 entries.append(ENTRY.pack(ENTRY_TAG, partition, offset, ts_type, ts_ms, NOBODY, bytes(8), hashed))
                 foreign.append(offset)
+        while self._sizes and self._sizes[0] < self._fed + len(batch):
+            size = self._sizes.pop(0)
+            self._behind[size] = batch[size - self._fed].ts_ms
+        self._fed += len(batch)
         self.sealed.place_all(entries)
         self.chain.link_all(records)
         for offset in foreign:
@@ -164,6 +173,8 @@ class Verifier:
             self.clocks.finish()
         result.unsealed = sealed.unsealed if sealed.has_entries else sealed.size - result.sealed
         result.unsealed_since_ms, result.pruned = sealed.unsealed_since_ms, sealed.pruned
+        if not sealed.has_entries and result.unsealed:
+            result.unsealed_since_ms = self._behind.get(result.sealed)
         result.duplicates, result.runs = self.chain.duplicates, len(self.chain.runs)
         result.checkpoints = len(self.checkpoints.notes)
         if (newest := self.checkpoints.newest) is not None:
