@@ -80,7 +80,11 @@ class Report:
             "integrity": self.integrity,
             "completeness": self.completeness,
             "partitions": [
-                {k: v for k, v in asdict(r).items() if k not in ("findings", "marked", "newest", "newest_note")}
+                {
+                    k: v
+                    for k, v in asdict(r).items()
+                    if k not in ("findings", "marked", "strange", "pruned_ms", "newest", "newest_note")
+                }
                 | {"newest": None if r.newest is None else {"size": r.newest.size, "root": r.newest.root}}
                 for r in self.results
             ],
@@ -174,6 +178,7 @@ def audit_bundle(
             visit,
         )
         report.results.append(_run(verifier, bundle.items(partition), bounds, progress, manifest.made_ms))
+    report.at_ms = max([manifest.made_ms, *(result.last_ms for result in report.results)])
     return report
 
 
@@ -188,7 +193,8 @@ def _run(verifier: Verifier, items: Iterable[Item], bounds: tuple[int, int], pro
             progress(done, total)
     verifier.feed(batch)
     result = verifier.finish()
-    age_ms = 0 if result.unsealed_since_ms is None else now_ms - result.unsealed_since_ms
+    # of a bundle nobody signs when it was made: its newest record says at least how late it is
+    age_ms = 0 if result.unsealed_since_ms is None else max(now_ms, result.last_ms) - result.unsealed_since_ms
     if result.records and (not result.checkpoints or (result.unsealed and age_ms > UNSEALED_AFTER_MS)):
         place = f"{result.topic}/{result.partition}"
         told = f"{result.unsealed} records, the oldest for {age_ms / 1000:.0f} s; does a sealer run? icn audit seal"

@@ -89,7 +89,7 @@ def simulate(rng: np.random.Generator, scenario: Scenario) -> Slots:
     return Slots(
         Schedule(scenario.name, 0, 60_000, n, 5_000), [0], n * 60_000, n, None,
         up, up, zero.astype(bool), zero.astype(bool), np.where(up, 1.0, np.nan), np.where(up, lateness(rng, n), np.nan), 0,
-        succeeded, started - succeeded, zero, int(started.sum()), 0, 0,
+        succeeded, started - succeeded, zero, int(started.sum()), 0, 0, 0,
         rng.poisson(10.0, n), rng.poisson(rate), zero, zero.astype(bool), zero, 0, True, zero,
     )  # fmt: skip
 

@@ -158,6 +158,7 @@ def test_a_run_that_was_stopped_is_judged_as_far_as_it_came_and_says_so() -> Non
 
 def test_a_tick_that_starts_when_the_next_is_due_was_missed() -> None:
     told = a_run(20, lambda run, slot: bool(run.tick(slot, late_ms=61_000 if slot == 19 else 0)) or True).judged(21)
+    assert residuals(told) == [0, 0, 0] and values(told)["availability"] == 0.95
     assert values(told)["gap_rate"] == 0.95 and told.slots is not None and told.slots.too_late == 1
 
 
@@ -211,7 +212,8 @@ def point(log: Copy, slots: int, anchor: bytes) -> float:
     """The headline without its interval; -1: withheld."""
     evidence = Evidence()
     result = log.verify(KEYS, anchor, KNOWN_TYPES, evidence.visit)
-    believed, known = believe(evidence, [result]), schedules(evidence)
+    believed = believe(evidence, [result])
+    known = schedules(believed)
     if believed.withheld or not known:
         return -1.0
     schedule = max(known, key=lambda one: one.t0_ms)

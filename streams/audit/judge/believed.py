@@ -3,55 +3,120 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 
-from streams.audit.judge.evidence import Evidence, Hole
+import numpy as np
+from numpy.typing import NDArray
+
+from streams.audit.judge.evidence import HOLE_MAX, NONE, PLACE_BITS, Evidence, Hole, Run, place_of
 from streams.audit.verify.findings import Finding
 from streams.audit.verify.verifier import Result
 
 NOT_BELIEVED = ("ALTERED", "FORKED", "CORRUPT", "UNDECIDABLE", "UNKNOWN_TYPE")
 LOST = ("MISSING", "TRUNCATED")
-NEVER_MS = 1 << 62
+
+Places = NDArray[np.int64]
 
 
 @dataclass
 class Believed:
-    """holes: with their place in time. unplaced: records that are gone, nobody knows when. withheld: why no figure is given at all."""
+    """dropped: places of records that were visited and aren't believed. runs: as far as they are. holes: records that are gone, with
+    their place in time; unplaced: nobody knows when. pruned_ms: broker's times of sealed records that retention took. withheld: why no
+    figure is given at all."""
 
-    dropped: dict[int, set[int]] = field(default_factory=dict)  # partition -> offsets
-    holes: list[Hole] = field(default_factory=list)
-    unplaced: int = 0
-    withheld: list[str] = field(default_factory=list)
+    dropped: Places
+    runs: list[Run]
+    holes: list[Hole]
+    unplaced: int
+    pruned_ms: Places
+    withheld: list[str]
 
     @property
     def lost(self) -> int:
         return self.unplaced + sum(hole.records for hole in self.holes)
 
+    def keeps(self, places: Places) -> NDArray[np.bool_]:
+        """Which of these are believed."""
+        if not len(self.dropped):
+            return np.ones(len(places), dtype=bool)
+        return ~np.isin(places, self.dropped)
+
 
 def believe(evidence: Evidence, results: Sequence[Result], more: Sequence[Finding] = ()) -> Believed:
-    """Each record that is gone, corrupt or altered is a hole: the worst is assumed of it. Two signed histories, or a change that can't be
-    placed, leave nothing to judge."""
-    told = Believed(holes=list(evidence.holes))
-    gone, unsealed_ms = 0, NEVER_MS
+    """Each record that is gone, corrupt or altered is a hole: the worst is assumed of it. Two signed histories, a change that can't be
+    placed, or a part that no root proves, leave nothing to judge."""
+    places = np.array(evidence.place, dtype=np.int64)
+    ts_ms, run = np.array(evidence.ts_ms, dtype=np.int64), np.array(evidence.run, dtype=np.int64)
+    dropped, withheld = [], list[str]()
     for result in results:
-        told.dropped[result.partition] = {o for o, kind in result.marked.items() if kind in NOT_BELIEVED}
-        if result.records and not result.sealed:
-            told.withheld.append(f"{result.topic}/{result.partition}: no checkpoint by a key you believe covers it")
-        for finding in result.findings:
-            gone += finding.count if finding.kind in LOST else 0
-            if finding.kind == "UNSEALED" and result.unsealed_since_ms is not None:
-                unsealed_ms = min(unsealed_ms, result.unsealed_since_ms)
-            if finding.kind == "FORKED" or (finding.kind == "ALTERED" and _offset(finding) not in result.marked):
-                told.withheld.append(f"{finding.kind} {finding.where}")
-    told.withheld += [f"{finding.kind} {finding.where}" for finding in more if not finding.is_notice]
-    told.unplaced = max(0, gone - sum(hole.records for hole in evidence.holes))
-    for run, offset, ts_ms in zip(evidence.run, evidence.offset, evidence.ts_ms, strict=True):
-        dropped = told.dropped[evidence.partition_of[run]]
-        if ts_ms >= unsealed_ms:  # too old to be unsealed: whoever can write the topic may have written it
-            dropped.add(offset)
-        if offset in dropped:
-            told.holes.append(Hole(run, 1, ts_ms, ts_ms))
+        marked = [o for o, kind in result.marked.items() if kind in NOT_BELIEVED]
+        dropped.append(np.array([place_of(result.partition, offset) for offset in marked], dtype=np.int64))
+        dropped.append(_unsealed(result, places, ts_ms))
+        withheld += _reasons(result)
+    withheld += [f"{finding.kind} {finding.where}" for finding in more if not finding.is_notice]
+    bad = np.unique(np.concatenate(dropped)) if dropped else np.empty(0, dtype=np.int64)
+    visited = np.isin(places, bad) if len(bad) else np.zeros(len(places), dtype=bool)
+    low = {result.partition for result in results if result.low}
+    gaps = [hole for hole in evidence.holes if not (hole.is_beginning and hole.partition in low)]
+    holes = gaps + [
+        Hole(int(run[at]), 0, 0, int(ts_ms[at]), int(ts_ms[at]), int(places[at]) >> PLACE_BITS)
+        for at in np.flatnonzero(visited)
+    ]
+    # each gap in a run's seqs is of a record that is missing, or there and unreadable; what is more than gaps has no place
+    strange = {place_of(result.partition, offset) for result in results for offset in result.strange}
+    unreadable = int(np.sum(~np.isin(bad, places) & ~np.isin(bad, np.array(sorted(strange), dtype=np.int64))))
+    gone = sum(finding.count for result in results for finding in result.findings if finding.kind in LOST)
+    pruned_ms = np.array(sorted(ms for result in results for ms in result.pruned_ms), dtype=np.int64)
+    told = Believed(
+        bad[np.isin(bad, places)],
+        [],
+        holes,
+        min(HOLE_MAX, max(0, unreadable + gone - sum(h.records for h in gaps))),
+        pruned_ms,
+        withheld,
+    )
+    told.runs = _runs(evidence, told, places, run, ts_ms)
     return told
+
+
+def _unsealed(result: Result, places: Places, ts_ms: Places) -> Places:
+    """Too old to be unsealed: whoever can write the topic may have written it."""
+    if result.unsealed_since_ms is None or not any(finding.kind == "UNSEALED" for finding in result.findings):
+        return np.empty(0, dtype=np.int64)
+    return places[(places >> PLACE_BITS == result.partition) & (ts_ms >= result.unsealed_since_ms)]
+
+
+def _reasons(result: Result) -> list[str]:
+    """Why nothing can be said of this partition."""
+    where = f"{result.topic}/{result.partition}"
+    found = []
+    if result.records and not result.sealed:
+        found.append(f"{where}: no checkpoint by a key you believe covers it")
+    elif not result.has_entries and result.sealed < result.promised:
+        found.append(
+            f"{where}: entries {result.sealed}..{result.promised - 1} give no root that was signed; --tiles would tell why"
+        )
+    for finding in result.findings:
+        if finding.kind == "FORKED" or (finding.kind == "ALTERED" and _offset(finding) not in result.marked):
+            found.append(f"{finding.kind} {finding.where}")
+    return found
+
+
+def _runs(evidence: Evidence, believed: Believed, places: Places, run: Places, ts_ms: Places) -> list[Run]:
+    """Without what a record says that isn't believed."""
+    keep = believed.keeps(places)
+    last_ms = np.zeros(len(evidence.runs), dtype=np.int64)
+    np.maximum.at(last_ms, run[keep], ts_ms[keep])
+    dropped = set(believed.dropped.tolist())
+    found = []
+    for number, one in enumerate(evidence.runs):
+        one = replace(one, last_ms=int(last_ms[number]))
+        if one.start in dropped:
+            one = replace(one, schedule=None, manifest={}, start=NONE)
+        if one.exit in dropped or one.exit_ms < one.last_ms:  # it went on after it said goodbye
+            one = replace(one, exit_code=None, exit=NONE)
+        found.append(one)
+    return found
 
 
 def _offset(finding: Finding) -> int:

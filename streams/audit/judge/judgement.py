@@ -11,7 +11,7 @@ import numpy as np
 from streams.audit.judge.believed import Believed, believe
 from streams.audit.judge.components import Component, components, worst_ratios
 from streams.audit.judge.composite import Composite, composite, seed_from, sensitivity
-from streams.audit.judge.evidence import Evidence, shown
+from streams.audit.judge.evidence import Evidence, Run, shown
 from streams.audit.judge.numbers import NineNumbers, nine_numbers
 from streams.audit.judge.outages import Outage, outages, overlap
 from streams.audit.judge.slots import Slots, crashes_of, schedules, slots_of
@@ -95,7 +95,7 @@ def judge(
 ) -> Judgement:
     """wanted: name of a schedule, or its t0 in ms; else the newest one. Raises AuditError for one that isn't there."""
     believed = believe(evidence, results, more)
-    known = schedules(evidence)
+    known = schedules(believed)
     schedule = _choose(known, wanted)
     newest = [result.newest for result in results if result.newest is not None]
     roots = [checkpoint.root for checkpoint in newest]
@@ -126,16 +126,16 @@ def judge(
         artifacts=_artifacts(evidence),
         parts=parts,
         figure=figure,
-        outages=[] if slots is None else outages(ratios, slots, evidence),
+        outages=[] if slots is None else outages(ratios, slots, evidence, believed.runs),
         overlap=overlap(ratios) if ratios else {},
         sensitivity=sensitivity(parts) if figure.value is not None else [],
         equations=[] if slots is None else _equations(slots),
         findings=[*more, *(finding for result in results for finding in result.findings)],
         anomalies=dict(evidence.anomalies),
         lost=believed.lost,
-        hosts=sorted({shown(str(run.manifest.get("host", UNKNOWN))) for run in evidence.runs}),
-        simulated=any(run.manifest.get("simulated") is True for run in evidence.runs),
-        methodology=_methodology(evidence, schedule, [] if schedule is None else known[schedule]),
+        hosts=sorted({shown(str(run.manifest.get("host", UNKNOWN))) for run in believed.runs}),
+        simulated=any(run.manifest.get("simulated") is True for run in believed.runs),
+        methodology=_methodology(evidence, believed.runs, schedule, [] if schedule is None else known[schedule]),
     )
     told.warnings, told.advice = _warnings(told, evidence, believed)
     return told
@@ -184,14 +184,14 @@ def _artifacts(evidence: Evidence) -> dict[str, int]:
     return found
 
 
-def _methodology(evidence: Evidence, schedule: Schedule | None, runs: Sequence[int]) -> str:
+def _methodology(evidence: Evidence, all_runs: Sequence[Run], schedule: Schedule | None, runs: Sequence[int]) -> str:
     """Whether what was said and sealed before the run is what judges it now."""
-    texts = {evidence.runs[number].methodology for number in runs}
+    texts = {all_runs[number].methodology for number in runs}
     if schedule is None or None in texts or not texts:
         return "not said by every run"
     if texts != {canonical(METHODOLOGY)}:
         return "another one than this judge's"
-    offset = evidence.runs[runs[0]].methodology_offset
+    offset = all_runs[runs[0]].methodology_offset
     sealed_ms = min((ms for ms, size in evidence.seals if size > offset), default=None)
     if sealed_ms is None or sealed_ms > schedule.t0_ms:
         late = (
@@ -229,12 +229,16 @@ def _warnings(told: Judgement, evidence: Evidence, believed: Believed) -> tuple[
         )
     if slots.planned is not None and slots.stopped_ms is None and len(slots) < slots.planned:
         warn.append(f"still running at the cut: {len(slots)} of {slots.planned} ticks")
-    crashes = crashes_of([evidence.runs[number] for number in slots.runs])
+    crashes = crashes_of([believed.runs[number] for number in slots.runs])
     if crashes:
         warn.append(f"whoever emits the ticks ended without an exit {some(len(crashes), 'time')}")
-    unsigned = sum(1 for run in evidence.runs if run.exit_code is not None and not run.exit_is_signed)
+    unsigned = sum(1 for run in believed.runs if run.exit_code is not None and not run.exit_is_signed)
     if unsigned:
         warn.append(f"{some(unsigned, 'exit')} not signed by the run's key: taken for crashes")
+    if slots.stray:
+        warn.append(
+            f"{some(slots.stray, 'end')} of jobs not counted: no start by the same run, or at the broker too late"
+        )
     if slots.too_late:
         warn.append(f"{some(slots.too_late, 'tick')} started when the next one was due: missed")
     if slots.overlong:

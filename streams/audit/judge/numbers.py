@@ -33,7 +33,7 @@ class NineNumbers:
 
 def nine_numbers(evidence: Evidence, believed: Believed) -> NineNumbers:
     """Of every record that is believed. Times are the broker's."""
-    keep = _believed(evidence, believed)
+    keep = believed.keeps(np.array(evidence.place, dtype=np.int64))
     ts_ms = np.sort(np.array(evidence.ts_ms, dtype=np.int64)[keep])
     success = np.array(evidence.success, dtype=np.int8)[keep]
     took_ns = np.array(evidence.duration_ns, dtype=np.int64)[keep]
@@ -51,12 +51,3 @@ def nine_numbers(evidence: Evidence, believed: Believed) -> NineNumbers:
         per_hour=len(ts_ms) / (span_ms / HOUR_MS) if span_ms else None,
         longest_gap_s=float(np.diff(ts_ms).max()) / 1000 if len(ts_ms) > 1 else None,
     )
-
-
-def _believed(evidence: Evidence, believed: Believed) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    offsets, keep = np.array(evidence.offset, dtype=np.int64), np.ones(len(evidence.offset), dtype=bool)
-    if any(believed.dropped.values()):
-        of = np.array(evidence.partition_of, dtype=np.int64)[np.array(evidence.run, dtype=np.int64)]
-        for partition, dropped in believed.dropped.items():
-            keep &= ~((of == partition) & np.isin(offsets, np.array(sorted(dropped), dtype=np.int64)))
-    return keep

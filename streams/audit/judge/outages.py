@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from streams.audit.judge.components import Ratio
-from streams.audit.judge.evidence import Evidence
+from streams.audit.judge.evidence import Evidence, Run
 from streams.audit.judge.intervals import episodes
 from streams.audit.judge.slots import Slots
 
 SHOWN = ("job_success", "availability", "gap_rate", "backpressure_rate")
+
+EVENTS_MAX = 100  # looked at for one outage
 
 
 @dataclass(frozen=True)
@@ -26,17 +30,19 @@ class Outage:
     said: tuple[str, ...]  # what the log has around it
 
 
-def outages(ratios: dict[str, Ratio], slots: Slots, evidence: Evidence) -> list[Outage]:
+def outages(ratios: dict[str, Ratio], slots: Slots, evidence: Evidence, runs: Sequence[Run]) -> list[Outage]:
     """In order of time. One outage that counts in several components is one."""
     if not len(slots):
         return []
     together = np.sum([ratios[name].loss for name in SHOWN], axis=0)
-    found, events = [], _events(evidence)
+    found, events = [], _events(evidence, runs)
+    times = [ms for ms, _ in events]
     for start, stop in zip(*episodes(together)[:2], strict=True):
         first, last = int(start), int(stop) - 1
         lost = {name: float(ratios[name].loss[first : last + 1].sum()) for name in SHOWN}
         from_ms, to_ms = slots.begins_ms(first), slots.begins_ms(last + 1)
-        near = [text for ms, text in events if from_ms - slots.schedule.cadence_ms <= ms < to_ms]
+        first_event, behind = bisect_left(times, from_ms - slots.schedule.cadence_ms), bisect_left(times, to_ms)
+        near = [text for _, text in events[first_event : min(behind, first_event + EVENTS_MAX)]]
         found.append(
             Outage(
                 first,
@@ -63,7 +69,7 @@ def overlap(ratios: dict[str, Ratio]) -> dict[str, int]:
     }
 
 
-def _events(evidence: Evidence) -> list[tuple[int, str]]:
+def _events(evidence: Evidence, runs: Sequence[Run]) -> list[tuple[int, str]]:
     said = [
         (ms, f"{child} {'was killed by signal ' + str(-code) if code < 0 else 'ended with code ' + str(code)}")
         for ms, child, code in evidence.crashes
@@ -71,11 +77,10 @@ def _events(evidence: Evidence) -> list[tuple[int, str]]:
     said += [(ms, f"watchdog of {producer}") for ms, producer in evidence.watchdogs]
     said += [(ms, f"{producer}: {error}"[:120]) for ms, producer, error in evidence.exceptions]
     said += [(ms, f"{who}: {what}"[:120]) for ms, who, what in evidence.actions]
-    ended = {run.run_id for run in evidence.runs if run.exit_code is not None}
-    latest = {run.producer_id: run.run_id for run in evidence.runs}
+    latest = {run.producer_id: run.run_id for run in runs}
     said += [
         (run.last_ms, f"{run.producer_id} said nothing more, and no exit")
-        for run in evidence.runs
-        if run.run_id not in ended and latest[run.producer_id] != run.run_id
+        for run in runs
+        if not run.has_ended and latest[run.producer_id] != run.run_id
     ]
     return sorted(said)

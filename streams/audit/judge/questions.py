@@ -108,6 +108,8 @@ def _clocks(told: Judgement) -> str:
 def _rewritten(told: Judgement) -> str:
     if not told.root:
         return "yes: nothing is sealed"
+    if told.figure.withheld or any(not finding.is_notice for finding in told.findings):
+        return "something is wrong with it: see the findings"
     if any(finding.kind == "UNANCHORED" for finding in told.findings):
         return "before this audit, by whoever holds the sealer's key: there is no earlier checkpoint to compare with"
     return "not what an earlier checkpoint covers, that this auditor or a witness kept; this log extends it"

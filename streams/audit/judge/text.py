@@ -10,6 +10,7 @@ from streams.audit.judge.components import Component
 from streams.audit.judge.judgement import Judgement
 from streams.audit.judge.numbers import NineNumbers
 from streams.audit.judge.questions import FORMULA, percent, questions
+from streams.audit.record.schedule import YEAR_9999_MS
 
 WIDTH = 110
 OUTAGES_SHOWN = 20
@@ -17,6 +18,7 @@ OUTAGES_SHOWN = 20
 
 def utc(ms: int) -> str:
     """ISO 8601, whole seconds."""
+    ms = min(max(ms, 0), YEAR_9999_MS)
     return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
@@ -63,7 +65,12 @@ def text(told: Judgement) -> str:
     lines.append(f"artifacts by type of event: {counted or 'none'}")
     anomalies = ", ".join(f"{count} {name}" for name, count in told.anomalies.items())
     lines.append(f"anomalies: {anomalies or 'none'}")
-    return "\n".join(lines) + "\n"
+    return "\n".join(map(printable, lines)) + "\n"
+
+
+def printable(line: str) -> str:
+    """No control characters: what a log says goes to a terminal."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in line)
 
 
 def _schedule(told: Judgement) -> list[str]:

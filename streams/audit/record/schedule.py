@@ -14,6 +14,8 @@ from streams.audit.files import write_whole
 OVERLONG_PERCENT = 92  # of the cadence: 55 s of 60 s
 MS = 1_000_000  # ns
 NAME_MAX = 100
+CADENCE_MIN_MS = 100
+YEAR_9999_MS = 253_370_764_800_000
 
 
 class Schedule(NamedTuple):
@@ -50,11 +52,13 @@ def read_schedule(value: object) -> Schedule | None:
         return None
     numbers = [value[name] for name in ("t0_ms", "cadence_ms", "tolerance_ms")]
     slots = value["slots"]
-    if not all(type(number) is int and 0 <= number < 1 << 53 for number in numbers) or not value["cadence_ms"]:
+    if not all(type(number) is int and 0 <= number < YEAR_9999_MS for number in numbers):
         return None
     if not isinstance(value["name"], str) or not value["name"].isprintable() or len(value["name"]) > NAME_MAX:
         return None
     if slots is not None and (type(slots) is not int or not 0 < slots < 1 << 31):
+        return None
+    if value["cadence_ms"] < CADENCE_MIN_MS or value["t0_ms"] + (slots or 1) * value["cadence_ms"] > YEAR_9999_MS:
         return None
     t0_ms, cadence_ms, tolerance_ms = numbers
     return Schedule(value["name"], t0_ms, cadence_ms, slots, tolerance_ms)

@@ -60,6 +60,10 @@ class Manifest:
         }
 
 
+YEAR_9999_MS = 253_370_764_800_000
+NAME_MAX = 300
+
+
 class BundleWriter:
     """Writes one, member by member: of the same log the same bytes, so no member has a date. Raises AuditError."""
 
@@ -162,10 +166,21 @@ class Bundle:
             if told["format"] != FORMAT:
                 raise self._refused(f"format {told['format']!r}; this reads {FORMAT}")
             bounds = {int(p): (int(low), int(high)) for p, (low, high) in told["bounds"].items()}
-            return Manifest(
-                str(told["topic"]), str(told["cluster_id"]), str(told["topic_id"]), int(told["made_ms"]), bounds
-            )
-        except (KeyError, TypeError, ValueError, AttributeError, RecursionError, zipfile.BadZipFile) as error:
+            names, made_ms = [str(told[name]) for name in ("topic", "cluster_id", "topic_id")], told["made_ms"]
+            if type(made_ms) is not int or not 0 <= made_ms < YEAR_9999_MS:
+                raise ValueError("made_ms is no time")
+            if not all(name.isprintable() and len(name) < NAME_MAX for name in names):
+                raise ValueError("a name that can't be shown")
+            return Manifest(names[0], names[1], names[2], made_ms, bounds)
+        except (
+            KeyError,
+            TypeError,
+            ValueError,
+            OverflowError,
+            AttributeError,
+            RecursionError,
+            zipfile.BadZipFile,
+        ) as error:
             raise self._refused(f"its manifest can't be read: {error}") from error
 
     def items(self, partition: int) -> Iterator[Item]:

@@ -100,7 +100,7 @@ class Chain:
         try:
             manifest = only_string(read(value, _ANY)["payload"])
             previous = json.loads(manifest).get("previous")
-            named = (bytes.fromhex(previous["run_id"]), int(previous["seq"])) if previous else None
+            named = (bytes.fromhex(previous["run_id"]), _seq(previous["seq"])) if previous else None
         except (Unreadable, ValueError, AttributeError, KeyError, TypeError, RecursionError) as error:
             self.findings.mark("UNDECIDABLE", offset, f"seq 0 has no manifest: {error}")
             return run
@@ -192,3 +192,9 @@ class Chain:
                     "MISSING", self.findings.at(offset), f"seq {end}..{last} of run {key.hex()}: {what}", last - end + 1
                 )
         return explained
+
+
+def _seq(value: object) -> int:
+    if type(value) is not int or not 0 <= value < 1 << 63:
+        raise ValueError(f"no seq: {str(value)[:40]}")
+    return value

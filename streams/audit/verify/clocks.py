@@ -9,6 +9,8 @@ from streams.audit.verify.findings import Findings
 STEP_NS = 1_000_000_000
 SLEWED_PER_NS = 500e-6  # as fast as a kernel steers a clock without setting it
 
+AT_A_TIME = 64  # changes that several runs may still be about to tell of
+
 
 class Change(NamedTuple):
     """Seen by one run between two of its records: on the boot clock, later than `after`, not later than `upto`."""
@@ -53,7 +55,7 @@ class Clocks:
         self._boots[producer] = boot_id
         if before is not None and before != boot_id and boot_id not in self._rebooted:
             self._rebooted.add(boot_id)
-            self.findings.add("REBOOT", self.findings.at(offset), f"{producer} runs on boot {boot_id.hex()[:8]} now")
+            self.findings.add("REBOOT", self.findings.at(offset), f"{producer!r} runs on boot {boot_id.hex()[:8]} now")
 
     def finish(self) -> None:
         """Tell each change once. What a record says that was altered is no clock's."""
@@ -77,7 +79,8 @@ def _once(changes: list[Change]) -> list[Change]:
     """Of those of one boot that may be the same moment and are equally large: the first that saw it."""
     told: list[Change] = []
     for change in changes:
-        for at, known in enumerate(told):
+        for at in range(max(0, len(told) - AT_A_TIME), len(told)):
+            known = told[at]
             same = known.boot_id == change.boot_id and abs(known.by_ns - change.by_ns) < STEP_NS
             after, upto = max(known.after_ns, change.after_ns), min(known.upto_ns, change.upto_ns)
             if same and after < upto:

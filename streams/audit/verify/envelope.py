@@ -74,7 +74,7 @@ def _long(value: bytes, at: int) -> tuple[int, int]:
         at += 1
         number |= (byte & 127) << shift
         shift += 7
-    if shift > 70:
+    if shift > 70 or number >> 64:
         raise Unreadable("an integer of more than 64 bits")
     if byte == 0:
         raise Unreadable("an integer that is longer than it has to be")

@@ -5,6 +5,7 @@ Where the sealed entries are at hand, they are walked beside the records; else t
 
 from __future__ import annotations
 
+from array import array
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator
 from hashlib import sha256
@@ -46,7 +47,7 @@ class SealedOrder:
         self.roots: dict[int, bytes] = {0: Frontier().root()}
         self.unsealed = 0
         self.unsealed_since_ms: int | None = None
-        self.pruned = 0
+        self.pruned_ms = array("q")  # broker's times
         self._sizes = sorted(size for size in sizes if size)
         self._tree, self._leaves = Frontier(), list[bytes]()
         self._moved: list[int] = []
@@ -54,6 +55,11 @@ class SealedOrder:
         self._gone: dict[bytes, Sealed] = {}  # identity -> sealed, and not there so far
         self._ahead: deque[bytes] = deque()
         self._more: Iterator[bytes] = iter(entries if entries is not None else ())
+
+    @property
+    def pruned(self) -> int:
+        """Sealed records that retention took."""
+        return len(self.pruned_ms)
 
     @property
     def size(self) -> int:
@@ -95,8 +101,7 @@ class SealedOrder:
     def _place_otherwise(self, here: Sealed) -> None:
         self._fill()
         while self._ahead and _sealed(self._ahead[0]).offset < self.low:  # taken by retention
-            self._take()
-            self.pruned += 1
+            self.pruned_ms.append(ENTRY.unpack(self._take().entry)[4])
         if here.identity in self._replaced:  # it is still there, so the one before it was put in and replaced nothing
             self._replaced.discard(here.identity)
             self._moved.append(here.offset)
@@ -123,7 +128,7 @@ class SealedOrder:
                 told = f"sealed was {taken.hash.hex()}, there is {here.hash.hex()}"
                 self.findings.mark("ALTERED", here.offset, told, taken.run)
                 return
-        if self._ahead:
+        if self._ahead and (len(self._ahead) >= AHEAD or here.offset <= _sealed(self._ahead[-1]).offset):
             self.findings.mark("ALTERED", here.offset, "it is not among what was sealed there: put in later")
         else:
             self._note_unsealed(here.entry)
@@ -170,7 +175,7 @@ class SealedOrder:
         while self._ahead or self._fill():
             sealed = self._take()
             if sealed.offset < self.low:
-                self.pruned += 1
+                self.pruned_ms.append(ENTRY.unpack(sealed.entry)[4])
             else:
                 self._gone[sealed.identity] = sealed
         self._grow()

@@ -55,6 +55,11 @@ class Result:
     runs: int = 0
     findings: list[Finding] = field(default_factory=list)
     marked: dict[int, str] = field(default_factory=dict)  # offset -> what was found there
+    low: int = 0
+    has_entries: bool = False
+    promised: int = 0  # entries that the largest believed checkpoint covers
+    strange: set[int] = field(default_factory=set)  # offsets of what is no record, and was none when it was sealed
+    pruned_ms: Sequence[int] = ()  # broker's times of sealed records that retention took
 
 
 class Verifier:
@@ -129,6 +134,8 @@ class Verifier:
         self.chain.link_all(records)
         for offset in foreign:
             self.result.foreign += 1
+            if self.sealed.has_entries and offset not in self.findings.marked:
+                self.result.strange.add(offset)
             told = "no audit record: its key is no run's id, or there is no trailer"
             self.findings.mark("UNDECIDABLE", offset, told)
 
@@ -175,6 +182,8 @@ class Verifier:
         result.unsealed_since_ms, result.pruned = sealed.unsealed_since_ms, sealed.pruned
         if not sealed.has_entries and result.unsealed:
             result.unsealed_since_ms = self._behind.get(result.sealed)
+        result.low, result.has_entries, result.pruned_ms = self.low, sealed.has_entries, sealed.pruned_ms
+        result.promised = max((signed.size for _, signed in self.checkpoints.known), default=0)
         result.duplicates, result.runs = self.chain.duplicates, len(self.chain.runs)
         result.checkpoints = len(self.checkpoints.notes)
         if (newest := self.checkpoints.newest) is not None:
