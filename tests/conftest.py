@@ -11,6 +11,8 @@ import pytest
 from streams.broker.local import LocalBroker
 from tests.support.network import Network, network
 
+os.environ.pop("COLUMNS", None)  # pytest's workers have one, and a table would be cut to it
+
 
 @pytest.fixture(scope="session")
 def brokers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
