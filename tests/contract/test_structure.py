@@ -40,6 +40,7 @@ ROOT_LIBRARIES_OF_THE_CORE = {
     "typing",
     "unicodedata",
     "numpy",
+    "scipy",
     "sklearn",
     "streams",
     "__future__",
