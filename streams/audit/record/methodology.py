@@ -25,6 +25,11 @@ METHODOLOGY: dict[str, Any] = {
         "drift_score": "1/(1+s), s: standard deviation in seconds of tick lateness on the boot clock",
         "backpressure_rate": "(rejects + retries) / (accepts + rejects + retries)",
     },
+    "evidence": "what the broker had within 300 s of the end of its slot, by its own time; a job's end counts if the same run "
+    "said the start, of several the worst; counted twice under one name: once, at its worst; a start when its tick is "
+    "long over is no further attempt",
+    "lost_records": "each one failed job; of whoever counts rejects, or of nobody knows whom: backpressure_rate 1; slots at the end "
+    "without a word or a signed exit: as many failed jobs as ever were in one slot",
     "zero_denominator": "NOT EVALUABLE",
     "missing_evidence": "worst case in the headline, best case beside it",
     "verdict": "on the point estimate: from 99 % EXCELLENT, from 95 % GOOD, else NEEDS IMPROVEMENT; withheld where not evaluable",
@@ -37,6 +42,7 @@ METHODOLOGY: dict[str, Any] = {
     "bootstrap and the sum of the components' bounds, each at 99 %; with no outage anywhere the rule of three on blocks; "
     "seed: first 8 bytes of SHA-256(root, bootstrap/v1)",
     "block_slots": 60,
+    "late_ms": 300000,
     "overlong_percent": 92,
     "clock_step_ms": 1000,
     "future_ms": 5000,
