@@ -79,6 +79,17 @@ def _audit(
     return audit_bundle(Bundle(bundle), given, accepted, decode, _told, visit)
 
 
+def _require(*modules: str) -> None:
+    """They are of the extra `judge`."""
+    from importlib.util import find_spec
+
+    from streams.errors import AuditError
+
+    if missing := [name for name in modules if find_spec(name) is None]:
+        hint = "scripts/setup judge in a checkout, or pip install 'icn-streams[judge]'"
+        raise AuditError(f"a report needs {' and '.join(missing)}", hint)
+
+
 def _told(done: int, of: int) -> None:
     progress(f"verifying: {done:,} of {of:,} records")
 
@@ -155,6 +166,7 @@ def report(
       icn audit report
       icn audit report log.icnaudit --key sealer.vkey --html report.html
     """
+    _require("arch", *(("jinja2", "matplotlib") if html is not None else ()))
     from streams.audit.judge.evidence import Evidence
     from streams.audit.judge.judgement import as_json as judged
     from streams.audit.judge.judgement import judge

@@ -102,6 +102,19 @@ def test_a_log_with_a_finding_has_exit_code_1_and_an_empty_one_2(tmp_path: Path)
     assert missing.returncode == 2 and 'no schedule "nosuch"' in missing.stderr and "Traceback" not in missing.stderr
 
 
+def test_what_is_not_installed_is_said_with_the_command_that_installs_it(tmp_path: Path) -> None:
+    """As after `scripts/demo`, which needs no statistics."""
+    without = "import sys; sys.modules['arch'] = None; from streams.cli.main import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", without, "audit", "report", str(a_bundle(tmp_path)), "--key", str(KEYS[0])],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 2 and "a report needs arch" in done.stderr and "scripts/setup judge" in done.stderr
+
+
 def test_the_page_needs_nothing_else_and_a_strangers_names_are_text(tmp_path: Path) -> None:
     """Five pictures; no scripts, no links to elsewhere; what a log says is escaped."""
     done = report(a_bundle(tmp_path), "--html", str(tmp_path / "report.html"))
