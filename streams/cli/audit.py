@@ -167,8 +167,8 @@ def report(
       icn audit report log.icnaudit --key sealer.vkey --html report.html
     """
     _require("arch", *(("jinja2", "matplotlib") if html is not None else ()))
+    from streams.audit.judge.document import as_json as document
     from streams.audit.judge.evidence import Evidence
-    from streams.audit.judge.judgement import as_json as judged
     from streams.audit.judge.judgement import judge
     from streams.audit.judge.page import page
     from streams.audit.judge.text import text
@@ -182,7 +182,7 @@ def report(
         html.write_text(page(told, evidence), encoding="utf-8")
         say(f"written: {html}")
     if as_json:
-        print_json(judged(told))
+        print_json(document(told))
     else:
         click.echo(text(told), nl=False)
     sys.exit(found.exit_code or (2 if told.figure.value is None else 0))
