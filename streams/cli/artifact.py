@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from streams.cli.show import clip, json_option, network, print_json, say, table, when
+from streams.cli.show import clip, json_option, network, print_json, say, table
+from streams.words import when
 
 
 @click.group()
@@ -46,8 +47,8 @@ def show(wanted: str, as_json: bool) -> None:
 
 
 def _rated(r: dict[str, Any]) -> str:
-    from streams.cli.show import counted
     from streams.domain.admiralty import CREDIBILITIES, GRADES_IN_WORDS
+    from streams.words import counted
 
     said = [
         f"{counted(r['principals'], 'independent principal')} reported the same" if r["principals"] else "",

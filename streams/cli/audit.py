@@ -9,7 +9,8 @@ from typing import Any
 
 import click
 
-from streams.cli.show import confirm, counted, json_option, network, print_json, progress, say, table, when
+from streams.cli.show import confirm, json_option, network, print_json, progress, say, table
+from streams.words import counted, when
 
 FILE = click.Path(path_type=Path)
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import click
 
-from streams.cli.show import network, when
+from streams.cli.show import network
+from streams.words import when
 
 
 @click.command()

@@ -10,9 +10,10 @@ from typing import Any
 
 import click
 
-from streams.cli.show import counted, json_option, network, print_json, reach, table
+from streams.cli.show import json_option, network, print_json, reach, table
 from streams.errors import BrokerError, IcnError
 from streams.units import human_bytes
+from streams.words import counted
 
 DISK_WANTED_BYTES = 1 << 30
 CLOCK_OFF_MAX_S = 5.0

@@ -10,7 +10,8 @@ from typing import Any
 import click
 
 from streams.cli.cat import as_text, decoded
-from streams.cli.show import clip, json_option, network, print_json, table, when
+from streams.cli.show import clip, json_option, network, print_json, table
+from streams.words import when
 
 
 @click.group()

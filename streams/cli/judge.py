@@ -6,7 +6,8 @@ import math
 
 import click
 
-from streams.cli.show import json_option, network, print_json, say, table, when
+from streams.cli.show import json_option, network, print_json, say, table
+from streams.words import when
 
 
 @click.group()

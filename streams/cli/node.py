@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from streams.cli.show import json_option, network, print_json, say, table, when
+from streams.cli.show import json_option, network, print_json, say, table
+from streams.words import when
 
 
 @click.group()

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from streams.cli.show import counted, json_option, network, print_json, say, table
+from streams.cli.show import json_option, network, print_json, say, table
 from streams.units import human_ms
+from streams.words import counted
 
 if TYPE_CHECKING:
     from streams.sdk import Decision, Submission

@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from streams.cli.show import json_option, network, print_json, table, when
+from streams.cli.show import json_option, network, print_json, table
+from streams.words import when
 
 ARTIFACTS_SHOWN = 10  # of one receipt
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import click
 
-from streams.cli.show import counted, json_option, network, print_json, say, table, when
+from streams.cli.show import json_option, network, print_json, say, table
+from streams.words import counted, when
 
 
 @click.group()

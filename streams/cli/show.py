@@ -9,12 +9,12 @@ import socket
 import sys
 import time
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import click
 
 from streams.errors import BrokerError
+from streams.words import columns, printable
 
 REACH_S = 4  # a broker that restarts is back by then
 CELL_MIN = 4  # narrower says nothing
@@ -87,11 +87,6 @@ def confirm(question: str) -> None:
         raise click.exceptions.Exit(2)
 
 
-def counted(number: int, what: str) -> str:
-    """1 node, 2 nodes."""
-    return f"{number} {what}{'' if number == 1 else 's'}"
-
-
 def say(text: str) -> None:
     """What is going on, to stderr; silent with --quiet."""
     if not os.environ.get("ICN_QUIET"):
@@ -120,25 +115,23 @@ def table(
 ) -> None:
     """A plain table, columns as wide as needed and as the terminal allows. `right`: columns of numbers; `whole`: of ids that people copy;
     neither is shortened."""
-    cells = [[_printable(str(cell)) for cell in row] for row in rows]
+    cells = [[printable(str(cell)) for cell in row] for row in rows]
     numbers, kept = set(right), {*right, *whole}
     needed = [max(len(line[i]) for line in [list(header), *cells]) for i in range(len(header))]
     room = _room()
     least = [max([1, *(len(row[i]) for row in cells)]) if i in kept else CELL_MIN for i in range(len(header))]
     widths = needed if room is None else fit(needed, least, room)
 
-    def line(row: Sequence[str]) -> str:
-        text = "  ".join(
-            _cut(c, w).rjust(w) if i in numbers else _cut(c, w).ljust(w)
-            for i, (c, w) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        return text if room is None else _cut(text, room, prose=True)
-
+    heads = [_cut(head, width, prose=True) for head, width in zip(header, widths, strict=True)]
+    shortened = [[_cut(cell, width) for cell, width in zip(row, widths, strict=True)] for row in cells]
+    lines = columns([heads, *shortened], numbers, widths)
+    if room is not None:
+        lines = [_cut(line, room, prose=True) for line in lines]
     if title:
         click.echo(click.style(title, bold=True))
-    click.echo(click.style(line([_cut(h, w, prose=True) for h, w in zip(header, widths, strict=True)]), dim=True))
-    for row in cells:
-        click.echo(line(row))
+    click.echo(click.style(lines[0], dim=True))
+    for line in lines[1:]:
+        click.echo(line)
 
 
 def fit(needed: Sequence[int], least: Sequence[int], room: int) -> list[int]:
@@ -165,18 +158,6 @@ def _cut(text: str, width: int, prose: bool = False) -> str:
         return text
     tail = 0 if prose or " " in text else (width - 1) // 2
     return f"{text[: width - 1 - tail]}…{text[len(text) - tail :]}"
-
-
-def _printable(text: str) -> str:
-    """Content comes from anywhere: it must not move the cursor."""
-    return text if text.isprintable() else "".join(c if c.isprintable() else "\ufffd" for c in text)
-
-
-def when(ms: int | None) -> str:
-    """A time for people, UTC, to the millisecond."""
-    if ms is None:
-        return "-"
-    return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S.") + f"{ms % 1000:03d}Z"
 
 
 def clip(text: str, width: int) -> str:

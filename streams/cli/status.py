@@ -9,7 +9,8 @@ from typing import Any
 
 import click
 
-from streams.cli.show import counted, json_option, network, print_json, table
+from streams.cli.show import json_option, network, print_json, table
+from streams.words import counted
 
 
 @click.command()

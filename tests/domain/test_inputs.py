@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from streams.cli.main import of_kafka
-from streams.cli.show import CELL_MIN, counted, fit
+from streams.cli.show import CELL_MIN, fit
 from streams.domain.artifact import Limits
 from streams.errors import ArtifactError
 from streams.sdk.artifacts import make_artifact
 from streams.sdk.files import read_artifacts
+from streams.words import counted
 
 LIMITS = Limits(content_max=1 << 20, metadata_max=256, metadata_bytes_max=64 << 10)
 
