@@ -7,9 +7,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from streams.audit.judge.components import Component, components
+from streams.audit.judge.believed import Flags, Float
+from streams.audit.judge.components import Component, components, worst_ratios
 from streams.audit.judge.composite import composite
-from streams.audit.judge.slots import Flags, Float, Slots
+from streams.audit.judge.jobs import Jobs
+from streams.audit.judge.pressure import Pressure
+from streams.audit.judge.slots import Slots
+from streams.audit.judge.ticks import Ticks
 from streams.audit.record.schedule import Schedule
 
 RHO = 0.8  # a late tick is followed by another one
@@ -85,13 +89,20 @@ def simulate(rng: np.random.Generator, scenario: Scenario) -> Slots:
     started = np.where(up, scenario.jobs, 0)
     succeeded = np.where(source, rng.binomial(started, 1 - scenario.job_failure), 0)
     rate = np.where(pressed, 0.0, BURST)
-    zero = np.zeros(n, dtype=np.int64)
+    zero, never = np.zeros(n, dtype=np.int64), np.zeros(n, dtype=bool)
     return Slots(
-        Schedule(scenario.name, 0, 60_000, n, 5_000), [0], n * 60_000, n, None,
-        up, up, zero.astype(bool), zero.astype(bool), np.where(up, 1.0, np.nan), np.where(up, lateness(rng, n), np.nan), 0,
-        succeeded, started - succeeded, zero, int(started.sum()), 0, 0, 0,
-        rng.poisson(10.0, n), rng.poisson(rate), zero, zero.astype(bool), zero, 0, True, zero,
-    )  # fmt: skip
+        schedule=Schedule(scenario.name, 0, 60_000, n, 5_000),
+        runs=[0],
+        stopped_ms=None,
+        ticks=Ticks(up, up, never, np.where(up, 1.0, np.nan), np.where(up, lateness(rng, n), np.nan), 0),
+        jobs=Jobs(succeeded, started - succeeded, zero, int(started.sum()), 0, 0, 0),
+        pressure=Pressure(rng.poisson(10.0, n), rng.poisson(rate), zero),
+        covered=never,
+        lost=zero,
+        tail=0,
+        pressure_is_whole=True,
+        pressure_lost=zero,
+    )
 
 
 def truth(scenario: Scenario, ups: tuple[float, float, float]) -> dict[str, float]:
@@ -128,14 +139,15 @@ def cover(scenario: Scenario, runs: int, seed: int) -> dict[str, Any]:
     whole: float | None = None
     for _ in range(runs):
         slots = simulate(rng, scenario)
-        parts = components(slots)
+        ratios = worst_ratios(slots)
+        parts = components(slots, ratios)
         for part in parts:
             held[part.name].append(_holds(part, true[part.name]))
             if part.name == "availability":
                 low, high = part.naive["wilson"]
                 held["wilson_on_ticks"].append(low <= true[part.name] <= high)
         whole = sum(part.weight * true[part.name] for part in parts)
-        figure = composite(parts, slots, int(rng.integers(1 << 62)), ())
+        figure = composite(parts, ratios, slots, int(rng.integers(1 << 62)), ())
         if figure.low is not None and figure.high is not None:
             held["reliability"].append(figure.low <= whole <= figure.high)
             widths.append(figure.high - figure.low)

@@ -170,15 +170,13 @@ def report(
     _require("arch", *(("jinja2", "matplotlib") if html is not None else ()))
     from streams.audit.judge.document import as_json as document
     from streams.audit.judge.evidence import Evidence
-    from streams.audit.judge.judgement import judge
+    from streams.audit.judge.judge import judge
     from streams.audit.judge.page import page
     from streams.audit.judge.text import text
 
     evidence = Evidence()
     found = _audit(bundle, keys, anchor, tiles, True, evidence.visit)
-    told = judge(
-        evidence, found.results, found.more, found.of, found.at_ms, found.integrity, found.completeness, schedule
-    )
+    told = judge(evidence, found, schedule)
     if html is not None:
         html.write_text(page(told, evidence), encoding="utf-8")
         say(f"written: {html}")

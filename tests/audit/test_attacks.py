@@ -10,14 +10,19 @@ from dataclasses import replace
 import pytest
 
 from streams.audit.judge.evidence import Evidence
-from streams.audit.judge.judgement import Judgement, judge
+from streams.audit.judge.judge import judge
+from streams.audit.judge.judgement import Judgement
 from streams.audit.judge.text import text
 from streams.audit.record.events import Event, canonical
 from streams.audit.record.methodology import METHODOLOGY
 from streams.audit.tampering.copy import Copy
+from streams.audit.tampering.tamper import tamper
 from streams.audit.verify.bundle import Bundle
+from streams.audit.verify.checkpoints import Published
+from streams.audit.verify.report import Report
+from streams.audit.verify.verifier import Verifier
 from tests.audit.test_verify import flipped
-from tests.support.audit import KEYS, KNOWN_TYPES, MANIFEST, T0
+from tests.support.audit import KEYS, KNOWN_TYPES, MANIFEST, ORIGIN, SEALER, T0, TOPIC
 from tests.support.runs import MINUTE, PUBLIC, Run, a_run, judged
 
 END = T0 + 60 * MINUTE
@@ -231,7 +236,7 @@ def test_what_a_run_says_in_two_partitions_counts_once_and_what_is_altered_there
     other = Evidence()
     run.copy().but(items=run.copy().items[len(log.items) :]).verify(KEYS, None, KNOWN_TYPES, other.visit)
     again = log.verify(KEYS, anchor, KNOWN_TYPES, lambda _, item, record: evidence.visit(1, item, record))
-    told = judge(evidence, [result, replace(again, partition=1)], [], "x", END, "-", "-")
+    told = judge(evidence, Report("x", END, [], [result, replace(again, partition=1)]))
     assert told.figure.value == pytest.approx(clean) and told.numbers.total == len(log.items)
 
 
@@ -291,7 +296,7 @@ def test_when_a_bundle_was_made_is_at_least_when_its_newest_record_came(tmp_path
     run.copy().but(manifest=manifest).write(path)
     evidence = Evidence()
     found = audit_bundle(Bundle(path), KEYS, run.notes[-1], True, lambda done, of: None, evidence.visit)
-    told = judge(evidence, found.results, found.more, found.of, found.at_ms, found.integrity, found.completeness)
+    told = judge(evidence, found)
     assert told.slots is not None and len(told.slots) == 59 and told.outages[0].first_slot == 30
 
 
@@ -310,3 +315,21 @@ def test_a_million_slots_are_judged_before_the_reader_leaves() -> None:
     told = judged(run.copy(), T0 + 11 * MINUTE + 86_400_000, None)
     assert told.slots is not None and len(told.slots) == 864_000 and told.figure.value is not None
     assert time.process_time() - began < 60, "an hour, once"
+
+
+def test_a_change_that_a_checkpoint_tells_of_is_not_taken_for_one_of_the_record_at_that_number() -> None:
+    """The checkpoint of a tree that was made anew lies at offset 50 of its topic, and record 50 is corrupt: no figure."""
+    log = a_run(60)
+    log.seal()
+    forged = tamper(log.copy(), "tree", 30, SEALER)
+    items = tuple(flipped(item, 30) if item.offset == 50 else item for item in forged.items)
+    notes = [Published(f"icn.checkpoints/0/{49 + number}", note) for number, note in enumerate(forged.notes)]
+    evidence = Evidence()
+    verifier = Verifier(
+        TOPIC, 0, ORIGIN, KEYS, notes, forged.entries, Published("-", log.notes[0]), 0, KNOWN_TYPES, evidence.visit
+    )
+    verifier.feed(items)
+    result = verifier.finish()
+    assert 50 in result.marked and ("ALTERED", "icn.checkpoints/0/50") in [(f.kind, f.where) for f in result.findings]
+    told = judge(evidence, Report("x", END, [], [result]))
+    assert told.figure.value is None and told.figure.withheld

@@ -9,7 +9,7 @@ import pytest
 from arch.bootstrap import StationaryBootstrap
 from scipy import stats
 
-from streams.audit.judge.components import components
+from streams.audit.judge.components import components, worst_ratios
 from streams.audit.judge.composite import REPEATS, composite, sensitivity, weighted
 from streams.audit.judge.intervals import episodes, if_independent, ratio_interval, spread_interval, wilson
 from streams.bench.coverage import SCENARIOS, cover, simulate
@@ -95,8 +95,9 @@ def test_the_spread_of_lateness_is_that_of_a_chi_square_where_ticks_are_independ
 def test_the_bootstrap_is_archs_and_its_resamples_are_those_of_the_seed() -> None:
     """Drawn again by hand: the same indices, the same percentiles."""
     slots = simulate(np.random.default_rng(3), SCENARIOS[0]._replace(slots=600))
-    parts = components(slots)
-    told = composite(parts, slots, 42, ())
+    ratios = worst_ratios(slots)
+    parts = components(slots, ratios)
+    told = composite(parts, ratios, slots, 42, ())
     assert told.block_slots is not None
     drawn = StationaryBootstrap(told.block_slots, np.arange(600), seed=np.random.Generator(np.random.PCG64(42)))
     hashed, figures = hashlib.sha256(), []
@@ -113,13 +114,13 @@ def test_the_bootstrap_is_archs_and_its_resamples_are_those_of_the_seed() -> Non
 def components_of(slots: object, index: np.ndarray) -> list[float | None]:
     """The five of a resample, the plain way: slot by slot."""
     s = slots
-    jobs = float((s.succeeded + s.unsuccessful)[index].sum())  # type: ignore[attr-defined]
-    late = s.late_s[index][~np.isnan(s.late_s[index])]  # type: ignore[attr-defined]
-    accepts, rejects = float(s.accepts[index].sum()), float(s.rejects[index].sum())  # type: ignore[attr-defined]
+    jobs = float((s.jobs.succeeded + s.jobs.unsuccessful)[index].sum())  # type: ignore[attr-defined]
+    late = s.ticks.late_s[index][~np.isnan(s.ticks.late_s[index])]  # type: ignore[attr-defined]
+    accepts, rejects = float(s.pressure.accepts[index].sum()), float(s.pressure.rejects[index].sum())  # type: ignore[attr-defined]
     return [
-        float(s.succeeded[index].sum()) / jobs,  # type: ignore[attr-defined]
-        float(s.completed[index].mean()),  # type: ignore[attr-defined]
-        float(s.started[index].mean()),  # type: ignore[attr-defined]
+        float(s.jobs.succeeded[index].sum()) / jobs,  # type: ignore[attr-defined]
+        float(s.ticks.completed[index].mean()),  # type: ignore[attr-defined]
+        float(s.ticks.started[index].mean()),  # type: ignore[attr-defined]
         1 / (1 + float(np.std(late, ddof=1))),
         accepts / (accepts + rejects),
     ]
@@ -129,7 +130,8 @@ def test_the_figure_lies_between_its_bounds_and_the_lower_of_both_is_the_headlin
     rng = np.random.default_rng(5)
     for scenario in SCENARIOS[:6]:
         slots = simulate(rng, scenario)
-        told = composite(components(slots), slots, 7, ())
+        ratios = worst_ratios(slots)
+        told = composite(components(slots, ratios), ratios, slots, 7, ())
         assert told.value is not None and told.low is not None and told.high is not None
         assert 0 <= told.low <= told.value <= told.high <= 1
         assert told.low == pytest.approx(min(told.value, *(low for low, _ in told.bounds.values())), abs=1e-9)
@@ -137,7 +139,7 @@ def test_the_figure_lies_between_its_bounds_and_the_lower_of_both_is_the_headlin
 
 def test_sensitivity_is_the_figure_with_one_weight_changed_and_all_scaled_back_to_one() -> None:
     slots = simulate(np.random.default_rng(5), SCENARIOS[4])
-    parts = components(slots)
+    parts = components(slots, worst_ratios(slots))
     name, halved, more = sensitivity(parts)[0]
     rest = sum(part.weight * (part.value or 0) for part in parts[1:])
     assert name == "job_success"

@@ -8,7 +8,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from streams.audit.judge.believed import believe
-from streams.audit.judge.components import WEIGHTS, components
+from streams.audit.judge.components import WEIGHTS, components, worst_ratios
 from streams.audit.judge.composite import weighted
 from streams.audit.judge.evidence import Evidence
 from streams.audit.judge.judgement import Judgement
@@ -16,6 +16,7 @@ from streams.audit.judge.slots import schedules, slots_of
 from streams.audit.record.events import Event
 from streams.audit.tampering.copy import Copy
 from streams.audit.tampering.tamper import FAULTS, tamper
+from streams.audit.verify.report import Report
 from streams.errors import AuditError
 from tests.support.audit import KEYS, KNOWN_TYPES, SEALER, T0
 from tests.support.runs import MINUTE, Run, a_run
@@ -100,8 +101,8 @@ def test_a_job_that_has_just_begun_is_in_no_rate_yet() -> None:
     run.clock = 9 * MINUTE - 10_000
     run.job(8, "late", "crashed")
     now, later = run.judged(9), run.judged(69)
-    assert now.slots is not None and (now.slots.censored, now.parts[0].denominator) == (1, 18)
-    assert later.slots is not None and (later.slots.censored, later.parts[0].denominator) == (0, 19)
+    assert now.slots is not None and (now.slots.jobs.censored, now.parts[0].denominator) == (1, 18)
+    assert later.slots is not None and (later.slots.jobs.censored, later.parts[0].denominator) == (0, 19)
 
 
 def test_no_evidence_is_bad_evidence() -> None:
@@ -159,7 +160,7 @@ def test_a_run_that_was_stopped_is_judged_as_far_as_it_came_and_says_so() -> Non
 def test_a_tick_that_starts_when_the_next_is_due_was_missed() -> None:
     told = a_run(20, lambda run, slot: bool(run.tick(slot, late_ms=61_000 if slot == 19 else 0)) or True).judged(21)
     assert residuals(told) == [0, 0, 0] and values(told)["availability"] == 0.95
-    assert values(told)["gap_rate"] == 0.95 and told.slots is not None and told.slots.too_late == 1
+    assert values(told)["gap_rate"] == 0.95 and told.slots is not None and told.slots.ticks.too_late == 1
 
 
 def test_setting_the_wall_clock_changes_no_figure() -> None:
@@ -212,14 +213,13 @@ def point(log: Copy, slots: int, anchor: bytes) -> float:
     """The headline without its interval; -1: withheld."""
     evidence = Evidence()
     result = log.verify(KEYS, anchor, KNOWN_TYPES, evidence.visit)
-    believed = believe(evidence, [result])
+    believed = believe(evidence, Report("-", 0, [], [result]))
     known = schedules(believed)
     if believed.withheld or not known:
         return -1.0
     schedule = max(known, key=lambda one: one.t0_ms)
-    figure = weighted(
-        [p.value for p in components(slots_of(schedule, known[schedule], evidence, believed, T0 + slots * MINUTE))]
-    )
+    there = slots_of(schedule, known[schedule], evidence, believed, T0 + slots * MINUTE)
+    figure = weighted([part.value for part in components(there, worst_ratios(there))])
     return -1.0 if figure is None else figure
 
 

@@ -13,13 +13,15 @@ from pathlib import Path
 import pytest
 
 from streams.audit.judge.evidence import Evidence
-from streams.audit.judge.judgement import Judgement, judge
+from streams.audit.judge.judge import judge
+from streams.audit.judge.judgement import Judgement
 from streams.audit.judge.page import page
 from streams.audit.judge.text import text
 from streams.audit.record.events import Event
 from streams.audit.record.methodology import FORMULA
 from streams.audit.tampering.copy import Copy
 from streams.audit.tampering.tamper import tamper
+from streams.audit.verify.report import Report
 from tests.support.audit import KEYS, KNOWN_TYPES, MANIFEST, SEALER, T0
 from tests.support.network import ROOT
 from tests.support.runs import MINUTE, Run, a_run, write_sample
@@ -63,7 +65,7 @@ def report(bundle: Path, *arguments: str, cwd: Path = ROOT) -> subprocess.Comple
 def judged() -> tuple[Judgement, Evidence]:
     evidence = Evidence()
     result = RUN.copy().verify(KEYS, ANCHOR, KNOWN_TYPES, evidence.visit)
-    return judge(evidence, [result], [], "x", T0 + 90 * MINUTE, "VERIFIED", "COMPLETE"), evidence
+    return judge(evidence, Report("x", T0 + 90 * MINUTE, [], [result])), evidence
 
 
 def test_an_auditor_gets_the_figure_from_a_bundle_and_the_first_page_has_what_they_would_ask(tmp_path: Path) -> None:
@@ -163,7 +165,7 @@ def test_what_is_in_the_log_beside_the_schedule_that_is_judged_is_named() -> Non
     evidence = Evidence()
     result = run.copy().verify(KEYS, None, KNOWN_TYPES, evidence.visit)
     for wanted, name, other in ((None, "second", "soak"), ("soak", "soak", "second")):
-        told = judge(evidence, [result], [], "x", T0 + 70 * MINUTE, "-", "-", wanted)
+        told = judge(evidence, Report("x", T0 + 70 * MINUTE, [], [result]), wanted)
         assert told.schedule is not None and told.schedule.name == name and told.others[0].startswith(other)
         assert [part.value for part in told.parts[1:3]] == [1.0, 1.0]
 

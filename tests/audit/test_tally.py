@@ -15,6 +15,7 @@ from streams.audit.record.clock import Moment, SystemClock
 from streams.audit.record.log import AuditLog
 from streams.audit.record.schedule import Schedule
 from streams.audit.record.tally import MINUTE_MS, Tally
+from streams.audit.verify.report import Report
 from streams.audit.verify.verifier import Result, Verifier
 from streams.codec import encoder
 from streams.sdk import Node
@@ -92,8 +93,10 @@ def test_a_minute_is_counted_once_though_it_is_written_twice(net: Network, tmp_p
         "artifact_deduped": 15,
         "artifact_prioritized": 12,
     }
-    slots = slots_of(schedule, [0, 1], evidence, believe(evidence, [result]), now_ms + 10 * MINUTE_MS)
-    assert (int(slots.accepts.sum()), int(slots.rejects.sum())) == (15, 2)
+    slots = slots_of(
+        schedule, [0, 1], evidence, believe(evidence, Report("-", 0, [], [result])), now_ms + 10 * MINUTE_MS
+    )
+    assert (int(slots.pressure.accepts.sum()), int(slots.pressure.rejects.sum())) == (15, 2)
     assert evidence.types["backpressure_accept"] in (2, 4), "written twice; four where a minute ended in between"
 
 

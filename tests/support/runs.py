@@ -13,12 +13,14 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from streams.audit.judge.evidence import Evidence
-from streams.audit.judge.judgement import Judgement, judge
+from streams.audit.judge.judge import judge
+from streams.audit.judge.judgement import Judgement
 from streams.audit.record.clock import Moment
 from streams.audit.record.events import Event, canonical
 from streams.audit.record.methodology import METHODOLOGY
 from streams.audit.record.schedule import Schedule
 from streams.audit.tampering.copy import Copy
+from streams.audit.verify.report import Report
 from tests.support.audit import KEYS, KNOWN_TYPES, MANIFEST, T0, World
 
 MINUTE = 60_000
@@ -134,7 +136,7 @@ def judged(log: Copy, at_ms: int, anchor: bytes | None) -> Judgement:
     """As `icn audit report` does it."""
     evidence = Evidence()
     result = log.verify(KEYS, anchor, KNOWN_TYPES, evidence.visit)
-    return judge(evidence, [result], [], MANIFEST.topic, at_ms, "-", "-")
+    return judge(evidence, Report(MANIFEST.topic, at_ms, [], [result]))
 
 
 def a_run(slots: int, change: Callable[[Run, int], bool] | None = None) -> Run:

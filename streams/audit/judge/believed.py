@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.audit.judge.evidence import HOLE_MAX, NONE, PLACE_BITS, Evidence, Hole, Run, place_of
-from streams.audit.verify.findings import Finding
+from streams.audit.judge.evidence import HOLE_MAX, NONE, PLACE_BITS, Column, Evidence, Hole, Run, place_of
+from streams.audit.record.methodology import LATE_MS
+from streams.audit.record.schedule import Schedule
+from streams.audit.verify.report import Report
 from streams.audit.verify.verifier import Result
 
 NOT_BELIEVED = ("ALTERED", "FORKED", "CORRUPT", "UNDECIDABLE", "UNKNOWN_TYPE")
 LOST = ("MISSING", "TRUNCATED")
 
-Places = NDArray[np.int64]
+Whole = NDArray[np.int64]
+Flags = NDArray[np.bool_]
+Float = NDArray[np.float64]
 
 
 @dataclass
@@ -24,36 +27,47 @@ class Believed:
     their place in time; unplaced: nobody knows when. pruned_ms: broker's times of sealed records that retention took. withheld: why no
     figure is given at all."""
 
-    dropped: Places
+    dropped: Whole
     runs: list[Run]
     holes: list[Hole]
     unplaced: int
-    pruned_ms: Places
+    pruned_ms: Whole
     withheld: list[str]
 
     @property
     def lost(self) -> int:
         return self.unplaced + sum(hole.records for hole in self.holes)
 
-    def keeps(self, places: Places) -> NDArray[np.bool_]:
+    def keeps(self, places: Whole) -> Flags:
         """Which of these are believed."""
         if not len(self.dropped):
             return np.ones(len(places), dtype=bool)
         return ~np.isin(places, self.dropped)
 
+    def rows(self, column: Column) -> dict[str, Whole]:
+        """Of one kind of record, those that are believed."""
+        arrays = {name: np.array(values, dtype=np.int64) for name, values in zip(Column._fields, column, strict=True)}
+        keep = self.keeps(arrays["place"])
+        return {name: values[keep] for name, values in arrays.items()}
 
-def believe(evidence: Evidence, results: Sequence[Result], more: Sequence[Finding] = ()) -> Believed:
+
+def in_time(schedule: Schedule, tick: Whole, ts_ms: Whole) -> Flags:
+    """It reached the broker while anybody could still tell. Whoever says later how it was may say anything."""
+    return ts_ms <= schedule.t0_ms + (tick + 1) * schedule.cadence_ms + LATE_MS
+
+
+def believe(evidence: Evidence, report: Report) -> Believed:
     """Each record that is gone, corrupt or altered is a hole: the worst is assumed of it. Two signed histories, a change that can't be
     placed, or a part that no root proves, leave nothing to judge."""
     places = np.array(evidence.place, dtype=np.int64)
     ts_ms, run = np.array(evidence.ts_ms, dtype=np.int64), np.array(evidence.run, dtype=np.int64)
-    dropped, withheld = [], list[str]()
+    dropped, withheld, results = list[Whole](), list[str](), report.results
     for result in results:
         marked = [o for o, kind in result.marked.items() if kind in NOT_BELIEVED]
         dropped.append(np.array([place_of(result.partition, offset) for offset in marked], dtype=np.int64))
         dropped.append(_unsealed(result, places, ts_ms))
         withheld += _reasons(result)
-    withheld += [f"{finding.kind} {finding.where}" for finding in more if not finding.is_notice]
+    withheld += [f"{finding.kind} {finding.where}" for finding in report.more if not finding.is_notice]
     bad = np.unique(np.concatenate(dropped)) if dropped else np.empty(0, dtype=np.int64)
     visited = np.isin(places, bad) if len(bad) else np.zeros(len(places), dtype=bool)
     low = {result.partition for result in results if result.low}
@@ -79,7 +93,7 @@ def believe(evidence: Evidence, results: Sequence[Result], more: Sequence[Findin
     return told
 
 
-def _unsealed(result: Result, places: Places, ts_ms: Places) -> Places:
+def _unsealed(result: Result, places: Whole, ts_ms: Whole) -> Whole:
     """Too old to be unsealed: whoever can write the topic may have written it."""
     if result.unsealed_since_ms is None or not any(finding.kind == "UNSEALED" for finding in result.findings):
         return np.empty(0, dtype=np.int64)
@@ -96,13 +110,11 @@ def _reasons(result: Result) -> list[str]:
         found.append(
             f"{where}: entries {result.sealed}..{result.promised - 1} give no root that was signed; --tiles would tell why"
         )
-    for finding in result.findings:
-        if finding.kind == "FORKED" or (finding.kind == "ALTERED" and _offset(finding) not in result.marked):
-            found.append(f"{finding.kind} {finding.where}")
-    return found
+    found += [f"FORKED {finding.where}" for finding in result.findings if finding.kind == "FORKED"]
+    return found + [f"ALTERED {where}" for where in result.altered_somewhere]
 
 
-def _runs(evidence: Evidence, believed: Believed, places: Places, run: Places, ts_ms: Places) -> list[Run]:
+def _runs(evidence: Evidence, believed: Believed, places: Whole, run: Whole, ts_ms: Whole) -> list[Run]:
     """Without what a record says that isn't believed."""
     keep = believed.keeps(places)
     last_ms = np.zeros(len(evidence.runs), dtype=np.int64)
@@ -117,8 +129,3 @@ def _runs(evidence: Evidence, believed: Believed, places: Places, run: Places, t
             one = replace(one, exit_code=None, exit=NONE)
         found.append(one)
     return found
-
-
-def _offset(finding: Finding) -> int:
-    first = finding.where.rpartition("/")[2].partition("..")[0]
-    return int(first) if first.isdecimal() else -1

@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy import stats
 
+from streams.audit.judge.believed import Float
 from streams.audit.judge.intervals import Interval, if_independent, ratio_interval, spread_interval
-from streams.audit.judge.slots import Float, Slots
+from streams.audit.judge.slots import Slots
+from streams.audit.record.methodology import CONFIDENCE_PERCENT, WEIGHTS_PERCENT
 
-WEIGHTS = {"job_success": 0.45, "availability": 0.25, "gap_rate": 0.10, "drift_score": 0.10, "backpressure_rate": 0.10}
-LEVEL, SHARED_LEVEL = 0.95, 0.99  # each of five at 99 %: all five at 95 %
+WEIGHTS = {name: percent / 100 for name, percent in WEIGHTS_PERCENT.items()}
+LEVEL, SHARED_LEVEL = CONFIDENCE_PERCENT / 100, 0.99  # each of five at 99 %: all five at 95 %
 SLOPE_MAX_POINTS = 2_000  # Theil-Sen looks at every pair
 
 
@@ -55,13 +57,13 @@ class Component:
 
 def worst_ratios(slots: Slots) -> dict[str, Ratio]:
     """Whatever is not known counts against."""
-    bad = slots.rejects + slots.retries
-    pressed = (slots.accepts + bad + slots.pressure_lost).astype(float)
-    missed = slots.unsuccessful + slots.crashed + slots.lost
+    bad = slots.pressure.rejects + slots.pressure.retries
+    pressed = (slots.pressure.accepts + bad + slots.pressure_lost).astype(float)
+    missed = slots.jobs.unsuccessful + slots.jobs.crashed + slots.lost
     return {
-        "job_success": Ratio(missed.astype(float), (slots.succeeded + missed).astype(float)),
-        "availability": Ratio((~slots.completed).astype(float), np.ones(len(slots))),
-        "gap_rate": Ratio((~slots.started).astype(float), np.ones(len(slots))),
+        "job_success": Ratio(missed.astype(float), (slots.jobs.succeeded + missed).astype(float)),
+        "availability": Ratio((~slots.ticks.completed).astype(float), np.ones(len(slots))),
+        "gap_rate": Ratio((~slots.ticks.started).astype(float), np.ones(len(slots))),
         "backpressure_rate": Ratio(
             (bad + slots.pressure_lost).astype(float) if slots.pressure_is_whole else pressed, pressed
         ),
@@ -70,24 +72,24 @@ def worst_ratios(slots: Slots) -> dict[str, Ratio]:
 
 def best_values(slots: Slots) -> dict[str, float | None]:
     """Whatever is not known counts for."""
-    ended = float(slots.succeeded.sum() + slots.unsuccessful.sum() + slots.crashed.sum())
-    saved = min(float(slots.crashed.sum()), float(slots.lost.sum()))
+    ended = float(slots.jobs.succeeded.sum() + slots.jobs.unsuccessful.sum() + slots.jobs.crashed.sum())
+    saved = min(float(slots.jobs.crashed.sum()), float(slots.lost.sum()))
     count = float(len(slots))
-    bad, accepts = float((slots.rejects + slots.retries).sum()), float(slots.accepts.sum())
-    late_s = slots.late_s[~np.isnan(slots.late_s)]
+    bad, accepts = float((slots.pressure.rejects + slots.pressure.retries).sum()), float(slots.pressure.accepts.sum())
+    late_s = slots.ticks.late_s[~np.isnan(slots.ticks.late_s)]
     return {
-        "job_success": (float(slots.succeeded.sum()) + saved) / ended if ended else None,
-        "availability": float(np.sum(slots.completed | slots.covered)) / count if count else None,
-        "gap_rate": float(np.sum(slots.started | slots.covered)) / count if count else None,
+        "job_success": (float(slots.jobs.succeeded.sum()) + saved) / ended if ended else None,
+        "availability": float(np.sum(slots.ticks.completed | slots.covered)) / count if count else None,
+        "gap_rate": float(np.sum(slots.ticks.started | slots.covered)) / count if count else None,
         "drift_score": 1 / (1 + float(np.std(late_s, ddof=1))) if len(late_s) > 1 else None,
         "backpressure_rate": accepts / (accepts + bad) if accepts + bad else None,
     }
 
 
-def components(slots: Slots) -> list[Component]:
-    """In the formula's order."""
+def components(slots: Slots, ratios: dict[str, Ratio]) -> list[Component]:
+    """In the formula's order. ratios: of `worst_ratios`."""
     best, found = best_values(slots), dict[str, Component]()
-    for name, ratio in worst_ratios(slots).items():
+    for name, ratio in ratios.items():
         good, of = float((ratio.total - ratio.loss).sum()), float(ratio.total.sum())
         found[name] = Component(
             name, ratio.value, best[name], good, of,
@@ -100,8 +102,8 @@ def components(slots: Slots) -> list[Component]:
 
 def worst_lateness(slots: Slots) -> Float:
     """(ticks,) seconds. A tick whose start may be among what is gone was as early or as late as makes the spread largest."""
-    late_s = slots.late_s[~np.isnan(slots.late_s)]
-    gone = int(np.sum(np.isnan(slots.late_s) & slots.covered))
+    late_s = slots.ticks.late_s[~np.isnan(slots.ticks.late_s)]
+    gone = int(np.sum(np.isnan(slots.ticks.late_s) & slots.covered))
     if not gone or not len(late_s):
         return late_s
     last = slots.schedule.cadence_ms / 1000
@@ -118,8 +120,8 @@ def _drift(slots: Slots, best: float | None) -> Component:
     if len(late_s) < 2:
         return Component("drift_score", None, best, 0, len(late_s), None, None)
     spread_s, cadence_s = round(float(np.std(late_s, ddof=1)), 9), slots.schedule.cadence_ms / 1000
-    here = np.flatnonzero(~np.isnan(slots.late_s))
-    known = slots.late_s[here]
+    here = np.flatnonzero(~np.isnan(slots.ticks.late_s))
+    known = slots.ticks.late_s[here]
     step = -(-len(here) // SLOPE_MAX_POINTS)
     slope = stats.theilslopes(known[::step], here[::step] * cadence_s, LEVEL) if len(here) > 1 else None
     facts = {

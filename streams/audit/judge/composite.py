@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.audit.judge.components import LEVEL, WEIGHTS, Component, Ratio, worst_ratios
-from streams.audit.judge.intervals import BLOCK_SLOTS
+from streams.audit.judge.components import LEVEL, WEIGHTS, Component, Ratio
 from streams.audit.judge.slots import Slots
+from streams.audit.record.methodology import BLOCK_SLOTS
 
 REPEATS = 1_000
 ROWS_MAX = 20_000
@@ -52,14 +52,15 @@ def seed_from(roots: Sequence[bytes]) -> int:
     return int.from_bytes(hashlib.sha256(b"".join(roots) + SEED_TAG).digest()[:8], "big")
 
 
-def composite(parts: Sequence[Component], slots: Slots, seed: int, withheld: Sequence[str]) -> Composite:
+def composite(
+    parts: Sequence[Component], ratios: dict[str, Ratio], slots: Slots, seed: int, withheld: Sequence[str]
+) -> Composite:
     """Of all five, in the formula's order. withheld: reasons from elsewhere."""
     why = [*withheld, *(f"{part.name}: NOT EVALUABLE" for part in parts if part.value is None)]
     value = weighted([part.value for part in parts])
     if why or value is None:
         return Composite(None, None, withheld=why)
     told = Composite(value, weighted([max(p.best or 0.0, p.value or 0.0) for p in parts]), seed=seed)
-    ratios = worst_ratios(slots)
     if not any(ratio.loss.any() for ratio in ratios.values()):
         told.bounds["rule of three"] = (_all_clean(parts, value, len(slots)), 1.0)
     else:
@@ -87,8 +88,8 @@ def _bootstrap(told: Composite, ratios: dict[str, Ratio], slots: Slots, seed: in
 
     count = len(slots)
     block = _block_slots(ratios, count)
-    late_s = np.where(np.isnan(slots.late_s), 0.0, slots.late_s)
-    started = ~np.isnan(slots.late_s)
+    late_s = np.where(np.isnan(slots.ticks.late_s), 0.0, slots.ticks.late_s)
+    started = ~np.isnan(slots.ticks.late_s)
     rows = np.column_stack(
         [ratio.loss for ratio in ratios.values()]
         + [ratio.total for ratio in ratios.values()]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from streams.audit.judge.judgement import Judgement
-from streams.audit.record.methodology import METHODOLOGY
+from streams.audit.record.methodology import FORMULA
 
 
 def _plain(value: Any) -> Any:
@@ -41,7 +41,7 @@ def as_json(told: Judgement) -> dict[str, Any]:
             "bounds": told.figure.bounds,
             "integrity": told.integrity,
             "completeness": told.completeness,
-            "formula": METHODOLOGY["formula"],
+            "formula": FORMULA,
             "methodology": told.methodology,
             "root": told.root,
             "bootstrap": {

@@ -14,14 +14,15 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from streams.audit.layout import PREV, SEQ, Item
 from streams.audit.record.clock import Moment
 from streams.audit.record.events import TYPES, payload_of
+from streams.audit.record.methodology import FUTURE_MS
 from streams.audit.record.schedule import Schedule, read_schedule
+from streams.words import printable
 
 TICKS = ("tick_started", "tick_completed", "tick_failed")
 ENDS = ("collection_success", "collection_empty", "collection_failure")
 JOBS = ("collection_start", *ENDS)
 PRESSURE = ("backpressure_accept", "backpressure_reject", "backpressure_retry")
 NUMBER = {name: number for number, name in enumerate(TYPES)}
-FUTURE_MS = 5_000  # a record from further ahead than this is an anomaly
 NONE = -1
 SHOWN_MAX = 200
 COUNT_MAX = 1 << 40
@@ -55,7 +56,6 @@ class Run:
     schedule: Schedule | None = None
     manifest: dict[str, Any] = field(default_factory=dict)
     start: int = NONE
-    start_ms: int = 0
     methodology: str | None = None
     methodology_offset: int = -1
     exit: int = NONE
@@ -211,7 +211,7 @@ class Evidence:
             manifest = json.loads(told["manifest"])
             if not isinstance(manifest, dict):
                 raise ValueError("no manifest")
-            run.manifest, run.start, run.start_ms = manifest, place, at_ms
+            run.manifest, run.start = manifest, place
             run.schedule = read_schedule(manifest.get("schedule"))
         elif type_ == "methodology":
             run.methodology, run.methodology_offset = told["text"], item.offset
@@ -228,7 +228,7 @@ class Evidence:
 
 def shown(text: str) -> str:
     """A stranger's words, for a terminal: no control characters, not too many."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text[:SHOWN_MAX])
+    return printable(text[:SHOWN_MAX])
 
 
 def moment_of(run: Run) -> Moment | None:

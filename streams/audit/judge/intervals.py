@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-BLOCK_SLOTS = 60  # an hour at the default cadence; all limits that belong to ticks are multiples of it
+from streams.audit.record.methodology import BLOCK_SLOTS
+
 MANY_EPISODES = 20
 DIFFUSE = 0.5  # share of slots with loss from which episodes run into each other
 

@@ -7,9 +7,11 @@ from pathlib import Path
 from streams.audit.judge.evidence import Evidence
 from streams.audit.judge.judgement import Judgement
 from streams.audit.judge.plots import pictures
-from streams.audit.judge.questions import FORMULA, percent, questions
-from streams.audit.judge.text import drift_facts, headline, numbers, utc
+from streams.audit.judge.questions import percent, questions
+from streams.audit.judge.text import drift_facts, headline, numbers
 from streams.audit.judge.text import evidence as evidence_of
+from streams.audit.record.methodology import FORMULA
+from streams.words import when
 
 
 def page(told: Judgement, evidence: Evidence) -> str:
@@ -29,5 +31,5 @@ def page(told: Judgement, evidence: Evidence) -> str:
         percent=percent,
         evidence=evidence_of,
         drift_facts=drift_facts,
-        utc=utc,
+        when=when,
     )

@@ -95,7 +95,7 @@ def _timeline(panel: Any, told: Judgement, evidence: Evidence) -> None:
 
 def _lateness(panel: Any, told: Judgement, evidence: Evidence) -> None:
     assert told.slots is not None
-    late = told.slots.late_s
+    late = told.slots.ticks.late_s
     step = -(-len(late) // POINTS_MAX)
     hours = np.arange(len(late))[::step] * told.slots.schedule.cadence_ms / HOUR_MS
     panel.plot(hours, late[::step], ".", color=LINE, markersize=2)
@@ -109,8 +109,8 @@ def _success(panel: Any, told: Judgement, evidence: Evidence) -> None:
     assert slots is not None
     per_hour = max(1, HOUR_MS // slots.schedule.cadence_ms)
     starts = np.arange(0, len(slots), per_hour)
-    good = np.add.reduceat(slots.succeeded, starts)
-    bad = np.add.reduceat(slots.unsuccessful + slots.crashed, starts)
+    good = np.add.reduceat(slots.jobs.succeeded, starts)
+    bad = np.add.reduceat(slots.jobs.unsuccessful + slots.jobs.crashed, starts)
     width = per_hour * slots.schedule.cadence_ms / HOUR_MS
     at = starts * slots.schedule.cadence_ms / HOUR_MS
     panel.bar(at, good, width * 0.9, align="edge", color=GOOD, label="succeeded")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from streams.audit.judge.judgement import Judgement, some
-from streams.audit.record.methodology import METHODOLOGY
+from streams.audit.judge.judgement import Judgement
+from streams.words import counted
 
 CLOCK_KINDS = ("CLOCK_STEP", "SUSPEND", "REBOOT")
 
@@ -46,7 +46,7 @@ def _evidence(told: Judgement) -> str:
     return (
         "; ".join(
             f"{part.name}: n {part.denominator:,.0f}"
-            + (f", {some(part.interval.episodes, 'outage')}" if part.interval else "")
+            + (f", {counted(part.interval.episodes, 'outage')}" if part.interval else "")
             for part in told.parts
         )
         or "none: there is no schedule"
@@ -57,13 +57,13 @@ def _unknown(told: Judgement) -> str:
     tail = 0 if told.slots is None else told.slots.tail
     if tail and not told.lost:
         return (
-            f"the figure is that already: {some(tail, 'slot')} at the end without a word or an exit, so nothing proves that no more was "
+            f"the figure is that already: {counted(tail, 'slot')} at the end without a word or an exit, so nothing proves that no more was "
             f"written; as many jobs as ever were in one count as failed in each. Had there been none: {percent(told.figure.best)}"
         )
     if not told.lost:
         return "nothing is: no record is missing or corrupt, and a slot without evidence already counts as down"
     return (
-        f"the figure is that already: {some(told.lost, 'record')} gone or not believed, each counted as a failed job and its slots as "
+        f"the figure is that already: {counted(told.lost, 'record')} gone or not believed, each counted as a failed job and its slots as "
         f"bad as they can be. Had all been good: {percent(told.figure.best)}"
     )
 
@@ -88,12 +88,12 @@ def _overlap(told: Judgement) -> str:
     several = {names: count for names, count in told.overlap.items() if " + " in names}
     if not several:
         return "no: no slot counts against two components" if told.overlap else "there was none"
-    return "yes, on purpose: " + "; ".join(f"{some(count, 'slot')} in {names}" for names, count in several.items())
+    return "yes, on purpose: " + "; ".join(f"{counted(count, 'slot')} in {names}" for names, count in several.items())
 
 
 def _hosts(told: Judgement) -> str:
     load = "simulated load: no figure of real collecting" if told.simulated else "real load"
-    return f"{some(len(told.hosts), 'host')} ({', '.join(told.hosts) or 'unknown'}); {load}"
+    return f"{counted(len(told.hosts), 'host')} ({', '.join(told.hosts) or 'unknown'}); {load}"
 
 
 def _clocks(told: Judgement) -> str:
@@ -122,6 +122,3 @@ def _again(told: Judgement) -> str:
         f"yes, from the same bundle: tree root {told.root[:16]}…, bootstrap seed {told.figure.seed} (SHA-256 of the root), "
         f"resamples {(told.figure.resamples_sha256 or '')[:16]}…"
     )
-
-
-FORMULA = str(METHODOLOGY["formula"])

@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from collections.abc import Sequence
 
 from streams.audit.judge.components import Component
 from streams.audit.judge.judgement import Judgement
 from streams.audit.judge.numbers import NineNumbers
-from streams.audit.judge.questions import FORMULA, percent, questions
-from streams.audit.record.schedule import YEAR_9999_MS
+from streams.audit.judge.questions import percent, questions
+from streams.audit.record.methodology import FORMULA
+from streams.words import columns, printable, when
 
 WIDTH = 110
 OUTAGES_SHOWN = 20
-
-
-def utc(ms: int) -> str:
-    """ISO 8601, whole seconds."""
-    ms = min(max(ms, 0), YEAR_9999_MS)
-    return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def headline(told: Judgement) -> str:
@@ -38,7 +32,7 @@ def text(told: Judgement) -> str:
         lines.append("SIMULATED LOAD: simulated=true in the manifest; nothing here is a figure of real collecting")
     lines += [headline(told), f"formula v1: {FORMULA}"]
     lines.append(
-        f"integrity: {told.integrity}    completeness: {told.completeness}    {told.of}, as of {utc(told.at_ms)}"
+        f"integrity: {told.integrity}    completeness: {told.completeness}    {told.of}, as of {when(told.at_ms)}"
     )
     lines += _schedule(told)
     if told.parts:
@@ -59,18 +53,13 @@ def text(told: Judgement) -> str:
     lines += ["", *(f"{name:<22} {value}" for name, value in numbers(told.numbers))]
     if told.sensitivity:
         moved = [(name, percent(low), percent(high)) for name, low, high in told.sensitivity]
-        lines += ["", *columns(("weight of", "halved", "half as much more"), moved)]
+        lines += ["", *columns([("weight of", "halved", "half as much more"), *moved])]
     lines += ["", f"events by type: {', '.join(f'{name} {count}' for name, count in told.types.items()) or 'none'}"]
-    counted = ", ".join(f"{name} {number:,}" for name, number in told.artifacts.items())
-    lines.append(f"artifacts by type of event: {counted or 'none'}")
+    artifacts = ", ".join(f"{name} {number:,}" for name, number in told.artifacts.items())
+    lines.append(f"artifacts by type of event: {artifacts or 'none'}")
     anomalies = ", ".join(f"{count} {name}" for name, count in told.anomalies.items())
     lines.append(f"anomalies: {anomalies or 'none'}")
     return "\n".join(map(printable, lines)) + "\n"
-
-
-def printable(line: str) -> str:
-    """No control characters: what a log says goes to a terminal."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in line)
 
 
 def _schedule(told: Judgement) -> list[str]:
@@ -78,7 +67,7 @@ def _schedule(told: Judgement) -> list[str]:
         return []
     judged, planned = told.coverage
     of = f"of {planned:.2f} h planned, {100 * judged / planned:.1f} %" if planned else "no end planned"
-    lines = [f"schedule: {told.schedule.text()}, from {utc(told.schedule.t0_ms)}; {judged:.2f} h judged, {of}"]
+    lines = [f"schedule: {told.schedule.text()}, from {when(told.schedule.t0_ms)}; {judged:.2f} h judged, {of}"]
     return lines + [f"also in this log, and not in the figure: {other}" for other in told.others]
 
 
@@ -101,7 +90,7 @@ def component_table(parts: Sequence[Component]) -> list[str]:
             )
         )
     heads = ("component", "weight", "value", "95 % interval", "evidence", "outages", "method", "Wilson*", "C-P*")
-    lines = [*columns(heads, rows), "* lower bounds if ticks were independent. They are not: never quote them."]
+    lines = [*columns([heads, *rows]), "* lower bounds if ticks were independent. They are not: never quote them."]
     return lines + [f"drift: {drift_facts(part)}" for part in parts if part.facts]
 
 
@@ -134,7 +123,7 @@ def _outages(told: Judgement) -> list[str]:
     rows = [
         (
             f"{o.first_slot}–{o.last_slot}" if o.last_slot > o.first_slot else str(o.first_slot),
-            utc(o.from_ms),
+            when(o.from_ms),
             f"{(o.to_ms - o.from_ms) / 1000:g} s",
             ", ".join(f"{name} {value:g}" for name, value in o.lost.items()),
             "; ".join(o.said[:3]) or "the log says nothing",
@@ -142,7 +131,7 @@ def _outages(told: Judgement) -> list[str]:
         for o in told.outages[:OUTAGES_SHOWN]
     ]
     more = len(told.outages) - len(rows)
-    lines = ["", *columns(("outage, ticks", "from", "for", "lost in", "around it"), rows)]
+    lines = ["", *columns([("outage, ticks", "from", "for", "lost in", "around it"), *rows])]
     return lines + ([f"and {more} more: --json has all"] if more > 0 else [])
 
 
@@ -163,10 +152,3 @@ def numbers(n: NineNumbers) -> list[tuple[str, str]]:
         ("events per hour", "NOT EVALUABLE" if n.per_hour is None else f"{n.per_hour:,.1f}"),
         ("longest gap", seconds(n.longest_gap_s)),
     ]
-
-
-def columns(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """As wide as they need to be."""
-    whole = [tuple(heads), *(tuple(row) for row in rows)]
-    wide = [max(len(row[at]) for row in whole) for at in range(len(heads))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, wide, strict=True)).rstrip() for row in whole]

@@ -6,16 +6,23 @@ from typing import Any
 
 FORMULA = "0.45·job_success + 0.25·availability + 0.10·(1−gap_rate) + 0.10·drift_score + 0.10·(1−backpressure_rate)"
 
+WEIGHTS_PERCENT = {
+    "job_success": 45,
+    "availability": 25,
+    "gap_rate": 10,
+    "drift_score": 10,
+    "backpressure_rate": 10,
+}
+CONFIDENCE_PERCENT = 95
+BLOCK_SLOTS = 60  # an hour at the default cadence; all limits that belong to ticks are multiples of it
+OVERLONG_PERCENT = 92  # of the cadence: 55 s of 60 s
+LATE_MS = 300_000  # what reaches the broker later than this after its slot is no evidence of it
+FUTURE_MS = 5_000  # a record from further ahead of the broker is an anomaly
+
 METHODOLOGY: dict[str, Any] = {
     "version": 1,
     "formula": FORMULA,
-    "weights_percent": {
-        "job_success": 45,
-        "availability": 25,
-        "gap_rate": 10,
-        "drift_score": 10,
-        "backpressure_rate": 10,
-    },
+    "weights_percent": WEIGHTS_PERCENT,
     "definitions": {
         "job_success": "distinct (tick, job) whose last attempt succeeded with artifacts / distinct (tick, job) started; started without "
         "an end: failed; started before the cut and still in time: censored, shown",
@@ -33,7 +40,7 @@ METHODOLOGY: dict[str, Any] = {
     "zero_denominator": "NOT EVALUABLE",
     "missing_evidence": "worst case in the headline, best case beside it",
     "verdict": "on the point estimate: from 99 % EXCELLENT, from 95 % GOOD, else NEEDS IMPROVEMENT; withheld where not evaluable",
-    "confidence_percent": 95,
+    "confidence_percent": CONFIDENCE_PERCENT,
     "outage": "neighbouring slots with a loss; one where the machine slept is one, too",
     "intervals": "unit of evidence: the outage. Their worth: 2 S^2 / sum of squares of what each lost, at most their number. From 20: "
     "Wilson on the effective n, t quantile, on the low side also corrected for skewness (Hall 1992). Fewer: exact Poisson- "
@@ -41,9 +48,9 @@ METHODOLOGY: dict[str, Any] = {
     "all slots: whole blocks are the unit. Drift: jackknife over blocks. Composite: the lower of a joint stationary "
     "bootstrap and the sum of the components' bounds, each at 99 %; with no outage anywhere the rule of three on blocks; "
     "seed: first 8 bytes of SHA-256(root, bootstrap/v1)",
-    "block_slots": 60,
-    "late_ms": 300000,
-    "overlong_percent": 92,
+    "block_slots": BLOCK_SLOTS,
+    "late_ms": LATE_MS,
+    "overlong_percent": OVERLONG_PERCENT,
     "clock_step_ms": 1000,
-    "future_ms": 5000,
+    "future_ms": FUTURE_MS,
 }

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from streams.audit.files import write_whole
+from streams.audit.record.methodology import OVERLONG_PERCENT
+from streams.words import YEAR_9999_MS
 
-OVERLONG_PERCENT = 92  # of the cadence: 55 s of 60 s
 MS = 1_000_000  # ns
 NAME_MAX = 100
 CADENCE_MIN_MS = 100
-YEAR_9999_MS = 253_370_764_800_000
 
 
 class Schedule(NamedTuple):
@@ -40,6 +40,11 @@ class Schedule(NamedTuple):
         """Slots that are over at the cut."""
         over = max(0, self.slot_at(cut_ms))
         return over if self.slots is None else min(over, self.slots)
+
+    @property
+    def overlong_ms(self) -> int:
+        """A tick and its jobs may take so long."""
+        return self.cadence_ms * OVERLONG_PERCENT // 100
 
     def json(self) -> dict[str, Any]:
         """As it stands in a manifest."""

@@ -60,7 +60,7 @@ class Manifest:
         }
 
 
-YEAR_9999_MS = 253_370_764_800_000
+MADE_MAX_MS = 253_370_764_800_000  # year 9999
 NAME_MAX = 300
 
 
@@ -167,7 +167,7 @@ class Bundle:
                 raise self._refused(f"format {told['format']!r}; this reads {FORMAT}")
             bounds = {int(p): (int(low), int(high)) for p, (low, high) in told["bounds"].items()}
             names, made_ms = [str(told[name]) for name in ("topic", "cluster_id", "topic_id")], told["made_ms"]
-            if type(made_ms) is not int or not 0 <= made_ms < YEAR_9999_MS:
+            if type(made_ms) is not int or not 0 <= made_ms < MADE_MAX_MS:
                 raise ValueError("made_ms is no time")
             if not all(name.isprintable() and len(name) < NAME_MAX for name in names):
                 raise ValueError("a name that can't be shown")

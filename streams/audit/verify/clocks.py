@@ -60,19 +60,15 @@ class Clocks:
     def finish(self) -> None:
         """Tell each change once. What a record says that was altered is no clock's."""
         doubtful = self.findings.marked
-        if any(f.kind in ("ALTERED", "FORKED") and not self.findings.is_marked(f) for f in self.findings.all):
-            return  # which record, nobody knows
-        for kind, changes, word in (
-            ("CLOCK_STEP", self._steps, "the wall clock went by"),
-            ("SUSPEND", self._sleeps, "asleep for"),
+        if self.findings.somewhere():
+            return
+        for kind, changes, told in (
+            ("CLOCK_STEP", self._steps, "the wall clock went by {:+.1f} s"),
+            ("SUSPEND", self._sleeps, "asleep for {:.1f} s"),
         ):
-            for change in _once([c for c in changes if c.before not in doubtful and c.offset not in doubtful]):
-                told = (
-                    f"{word} {change.by_ns / 1e9:+.1f} s"
-                    if kind == "CLOCK_STEP"
-                    else f"{word} {change.by_ns / 1e9:.1f} s"
-                )
-                self.findings.add(kind, self.findings.at(change.offset), told)
+            sound = [c for c in changes if c.before not in doubtful and c.offset not in doubtful]
+            for change in _once(sound):
+                self.findings.add(kind, self.findings.at(change.offset), told.format(change.by_ns / 1e9))
 
 
 def _once(changes: list[Change]) -> list[Change]:

@@ -78,9 +78,9 @@ class Findings:
         """Whether there is more than notices."""
         return any(not finding.is_notice for finding in self.all)
 
-    def is_marked(self, finding: Finding) -> bool:
-        """Whether it is of a record; else it is of a checkpoint, or of records that nobody can point at."""
-        return self._first(finding) in self.marked
+    def somewhere(self) -> list[Finding]:
+        """Changes of which nobody can say which record they are of: a checkpoint tells of them."""
+        return [f for f in self.all if f.kind in ("ALTERED", "FORKED") and self._first(f) not in self.marked]
 
     def merged(self) -> list[Finding]:
         """Neighbours of one kind are one finding, and so are all of one run: whoever computes a chain anew did one thing."""

@@ -55,6 +55,7 @@ class Result:
     runs: int = 0
     findings: list[Finding] = field(default_factory=list)
     marked: dict[int, str] = field(default_factory=dict)  # offset -> what was found there
+    altered_somewhere: list[str] = field(default_factory=list)  # where that is told: nobody can say which records
     low: int = 0
     has_entries: bool = False
     promised: int = 0  # entries that the largest believed checkpoint covers
@@ -188,5 +189,6 @@ class Verifier:
         result.checkpoints = len(self.checkpoints.notes)
         if (newest := self.checkpoints.newest) is not None:
             result.newest_note, result.newest = newest[0].data, newest[1]
+        result.altered_somewhere = [f.where for f in self.findings.somewhere() if f.kind == "ALTERED"]
         result.findings, result.marked = self.findings.merged(), self.findings.marked
         return result
