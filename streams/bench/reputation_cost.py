@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from streams.agents import s1_intake
+from streams.agents import admission, s1_intake
 from streams.bench.load import SECRET, T0, raw_records
 from streams.runtime.stage import Batch, Context, MemoryRows, Record
 from streams.topology import Topology
@@ -41,11 +41,11 @@ def cost_in_s1(topology: Topology) -> tuple[float, float]:
 @contextmanager
 def _reputation(wanted: bool) -> Iterator[None]:
     """What s1 computes for it alone: the seal of the facts and the sum of the claims. The rest is a look-up for each node and batch."""
-    real: Any = (s1_intake.seal, s1_intake.claim)
+    real: Any = (admission.seal, admission.claim)
     if not wanted:
-        s1_intake.seal = lambda *_: bytes(16)
-        s1_intake.claim = lambda *_: 0
+        admission.seal = lambda *_: bytes(16)
+        admission.claim = lambda *_: 0
     try:
         yield
     finally:
-        s1_intake.seal, s1_intake.claim = real
+        admission.seal, admission.claim = real

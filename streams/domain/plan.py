@@ -9,7 +9,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 NEVER = 1e9
-LOAD_COST = 0.05  # of a node's last free place, against its first: equal work is spread
+LOAD_COST = 0.05  # of a node's last free place, against its first
 OVERLOADED = 0.9
 
 
@@ -54,21 +54,10 @@ class Plan:
     risks: list[str] = field(default_factory=list)
     load: dict[str, tuple[int, int]] = field(default_factory=dict)
 
-    @property
-    def cost(self) -> float:
-        """Of what is assigned; what is left costs its whole worth."""
-        return sum(choice.cost for choice in self.choices)
-
 
 def worth(job: Job) -> float:
     """What it costs not to collect it, in [0.1, 1]."""
     return job.priority / 10
-
-
-def cost(job: Job, worker: Worker, place: int) -> float:
-    """Of a target on the n-th free place of a node: what is lost if it fails, and a little for the load."""
-    load = (worker.capacity - worker.free + place) / worker.capacity
-    return worth(job) * (1 - worker.usefulness) + LOAD_COST * load
 
 
 def plan(jobs: Sequence[Job], workers: Sequence[Worker]) -> Plan:
@@ -97,7 +86,8 @@ def plan(jobs: Sequence[Job], workers: Sequence[Worker]) -> Plan:
 def cost_matrix(
     jobs: Sequence[Job], workers: Sequence[Worker], places: Sequence[tuple[int, int]]
 ) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
-    """(jobs, places); NEVER where the node can't, or shall not again."""
+    """(jobs, places): what is lost if it fails, and a little for the load, so that equal work is spread. NEVER where the node can't, or
+    shall not again. places: (worker, n-th free place)."""
     able = np.array([[w.usefulness if _can(job, w) else np.nan for w in workers] for job in jobs])
     worths = np.array([worth(job) for job in jobs])
     of, place = np.array(places).T

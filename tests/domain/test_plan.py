@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from streams.domain.plan import Choice, Job, Plan, Worker, cost, plan, worth
+from streams.domain.plan import LOAD_COST, Choice, Job, Plan, Worker, plan, worth
 
 CAPABILITIES = ("feed", "file", "http", "stix")
 
@@ -35,6 +35,12 @@ def fleet(seed: int, targets: int, nodes: int) -> tuple[list[Job], list[Worker]]
 
 def can(job: Job, worker: Worker) -> bool:
     return job.capability in worker.capabilities and worker.node_id not in job.not_by
+
+
+def cost(job: Job, worker: Worker, place: int) -> float:
+    """Of a target on the n-th free place of a node, one by one."""
+    load = (worker.capacity - worker.free + place) / worker.capacity
+    return worth(job) * (1 - worker.usefulness) + LOAD_COST * load
 
 
 def total(jobs: list[Job], made: dict[str, str], workers: list[Worker]) -> float:
