@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import ctypes
 import os
+import random
 import shutil
 import signal
 import socket
@@ -23,6 +24,7 @@ from streams.broker import java
 from streams.errors import BrokerError
 
 FREE_MIN_BYTES = 256 << 20
+SERVER_PORTS = (10_000, 32_000)
 
 _LOG4J = """<Configuration status="ERROR"><Appenders>
 <RollingFile name="F" fileName="{log}" filePattern="{log}.%i"><PatternLayout pattern="%d %p %m (%c)%n"/>
@@ -43,10 +45,18 @@ def _die_with_parent() -> None:
 
 
 def free_port() -> int:
-    """A port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that was free a moment ago, below those that systems give to outgoing connections.
+
+    One of those would be lost while its broker is down: to a stranger, or to a client that tries again and connects to itself.
+    """
+    while True:
+        number = random.randrange(*SERVER_PORTS)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", number))
+            except OSError:
+                continue
+            return number
 
 
 class LocalBroker:

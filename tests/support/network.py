@@ -80,6 +80,19 @@ class Network:
         self.workers.append(process)
         return process
 
+    def restored_worker(self) -> subprocess.Popen[bytes]:
+        """Start `icn worker`, alone; return once every stage owns its partitions and has its tables back."""
+        log = Path(self.log.name)
+        begin = log.stat().st_size
+        process = self.worker()
+
+        def owned() -> bool:
+            said = log.read_bytes()[begin:].decode()
+            return all(f"{stage}: owns partitions" in said for stage in self.topology.agents)
+
+        wait_until(owned, 60, "every stage owns its partitions")
+        return process
+
     def stage_processes(self, stage: str | None = None) -> list[psutil.Process]:
         """The stages' processes of all workers now running."""
         found = []
