@@ -165,6 +165,7 @@ class Admission:
             "global_hour_used": everyone.admitted,
             "node_hour_limit": standing.quota,
             "undecided": self.undecided,
+            "assignment": artifact["assignment"],
         }
         if limits.counts_simulated or not artifact["simulated"]:
             sums = self.sums[candidate.node_id]

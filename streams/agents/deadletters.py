@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
-from streams.runtime.stage import Batch, Context, Decided, Record
+from streams.runtime.stage import Batch, Context, Decided, Message, Record
 
 ABOUT_MAX = 1000  # characters of a header: a detail may quote its record
 
 
 def dead_letter(context: Context, batch: Batch, record: Record, reason: str, detail: str, decided: Decided) -> None:
     """Append the record to its topic's dead letters. It is counted; the next record is processed."""
+    topic = context.topology.topics[batch.source].name
+    message = letter(topic, batch.partition, record, context.agent.name, reason, detail, context.rule)
+    decided.send(f"{batch.source}.dlq", message)
+    decided.count("dead_lettered")
+    decided.count(f"dead_lettered:{reason}")
+
+
+def letter(topic: str, partition: int, record: Record, stage: str, reason: str, detail: str, rule: bytes) -> Message:
+    """The record as it goes to the dead letters of `topic`."""
     about = {
-        "topic": context.topology.topics[batch.source].name,
-        "partition": batch.partition,
+        "topic": topic,
+        "partition": partition,
         "offset": record.offset,
         "timestamp_ms": record.timestamp,
-        "stage": context.agent.name,
+        "stage": stage,
         "reason": reason,
         "detail": detail,
         "attempt": 1,
-        "rule": context.rule.hex(),
+        "rule": rule.hex(),
     }
     headers = [(name, value) for name, value in record.headers or () if not name.startswith("icn_dlq_")]
     headers += [(f"icn_dlq_{name}", str(value)[:ABOUT_MAX].encode("utf-8", "replace")) for name, value in about.items()]
-    decided.send(f"{batch.source}.dlq", {"key": record.key, "value": record.value, "headers": headers})
-    decided.count("dead_lettered")
-    decided.count(f"dead_lettered:{reason}")
+    return {"key": record.key, "value": record.value, "headers": headers}

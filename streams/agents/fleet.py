@@ -45,8 +45,7 @@ class Tools:
         self.slice_receipt = slicer("receipt", "status", ("node_id", "stage", "accepted", "refused", "claimed"))
         self.encode, self.encode_vote = encoder("reputation"), encoder("vote")
         self.seal_key = derive(context.secret, "facts-seal")
-        node_key, judge_key = derive(context.secret, "node-token"), derive(context.secret, "judge-token")
-        self.node_token = lru_cache(65536)(lambda name, generation: node_token(node_key, name, generation))
+        judge_key = derive(context.secret, "judge-token")
         self.judge_token = lru_cache(65536)(lambda name, generation: node_token(judge_key, name, generation))
 
 

@@ -43,7 +43,7 @@ class _Decider:
 
     def _register(self, rows: Rows, batch: Batch) -> Decided:
         decided = Decided()
-        nodes: dict[bytes, Node] = {}
+        nodes: dict[bytes, Node | None] = {}
         for record in batch.records:
             try:
                 event = self.decode["control"](record.value or b"")
@@ -52,11 +52,14 @@ class _Decider:
                 continue
             decided.count(event["kind"])
             about = (event["node_id"], event["principal"], event["generation"], event["capabilities"])
-            if event["kind"] != "node_registered" or not is_registrable(*about):
+            if event["kind"] not in ("node_registered", "node_unregistered") or not is_registrable(*about):
                 continue
             key = event["node_id"].encode()
-            now = nodes.get(key) or look_up(rows, NODES, [key])[key]
-            if now is None or event["generation"] >= now.generation:  # an older generation stays revoked
+            now = nodes[key] if key in nodes else look_up(rows, NODES, [key])[key]
+            if now is not None and event["generation"] < now.generation:
+                continue  # an older generation stays revoked
+            nodes[key] = None
+            if event["kind"] == "node_registered":
                 nodes[key] = Node(
                     event["principal"] or "",
                     event["generation"],

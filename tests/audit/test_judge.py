@@ -93,6 +93,22 @@ def test_a_job_counts_once_and_by_its_last_attempt(outcome: str, good: int, of: 
     assert residuals(told) == [0, 0, 0]
 
 
+def test_nobody_adds_a_job_to_what_was_promised() -> None:
+    """A node's run tells of jobs that whoever emits the ticks never started, and of one that it did, with another end: the worst counts."""
+    run = a_run(9)
+    run.clock = 8 * MINUTE + 20
+    run.say("scheduler", Event("tick_started", 8))
+    for number in range(100):
+        run.say("node", Event("collection_start", 8, f"mine-{number}", 1))
+        run.say("node", Event("collection_success", 8, f"mine-{number}", 1, True, 10**9, 3))
+    run.job(8, "ours", "ok")
+    run.say("node", Event("collection_start", 8, "ours", 1))
+    run.say("node", Event("collection_failure", 8, "ours", 1, False, 10**9))
+    run.say("scheduler", Event("tick_completed", 8, success=True, duration_ns=10**9))
+    job_success = run.judged().parts[0]
+    assert (job_success.numerator, job_success.denominator) == (18, 19)
+
+
 def test_a_job_that_has_just_begun_is_in_no_rate_yet() -> None:
     """Started 10 s before the cut: it still has time. The same job an hour later has failed."""
     run = a_run(9)

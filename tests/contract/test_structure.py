@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "tables": {"domain", "runtime", "root"},
     "agents": {"domain", "tables", "runtime", "audit", "broker", "root"},
     "broker": {"domain", "root"},
-    "replay": {"domain", "broker", "runtime", "tables", "root"},
+    "replay": {"domain", "broker", "runtime", "tables", "agents", "root"},
     "sdk": {"domain", "audit", "broker", "root"},
     "watch": {"domain", "broker", "sdk", "root"},
 }

@@ -47,7 +47,7 @@ def test_usefulness_is_success_quality_and_speed(
         (seen(load=3), "busy", "3 of 3"),
         (seen(ended(*[False] * 5)), "degraded", "usefulness 0.18"),
         (seen(ended(*[False] * 4)), "active", ""),  # four are too few
-        (seen(ended(True, ago_ms=2 * HOUR) + ended(False)), "degraded", "for an hour nothing"),
+        (seen(ended(True, ago_ms=2 * HOUR) + ended(False)), "degraded", "for 60 min nothing"),
         (seen(ended(False, ago_ms=HOUR // 2)), "active", ""),  # it has not tried for an hour yet
         (seen(ended(True, ago_ms=2 * HOUR)), "active", ""),  # it was not asked to
     ],

@@ -29,7 +29,7 @@ PUBLIC = RUN_KEY.public_key().public_bytes_raw().hex()
 
 
 class Run(World):
-    """A scheduler that emits ticks, a node that does a tick's jobs, a sealer. `clock` is ms since t0."""
+    """A scheduler that emits ticks and tells of their jobs, a node, a sealer. `clock` is ms since t0."""
 
     def __init__(self, slots: int, name: str = "soak", simulated: bool = False, **world: Any) -> None:
         super().__init__(**world)
@@ -95,9 +95,9 @@ class Run(World):
         if outcome is None:
             return
         said = lambda attempt, type_, success, artifacts=0: self.say(  # noqa: E731
-            "node", Event(type_, slot, job, attempt, success, 10**9, artifacts)
+            "scheduler", Event(type_, slot, job, attempt, success, 10**9, artifacts)
         )
-        self.say("node", Event("collection_start", slot, job, 1))
+        self.say("scheduler", Event("collection_start", slot, job, 1))
         if outcome == "ok":
             said(1, "collection_success", True, 3)
         elif outcome == "failed":
@@ -108,7 +108,7 @@ class Run(World):
             said(1, "collection_empty", None)
         elif outcome == "retried":
             said(1, "collection_failure", False)
-            self.say("node", Event("collection_start", slot, job, 2))
+            self.say("scheduler", Event("collection_start", slot, job, 2))
             said(2, "collection_success", True, 3)
         else:
             assert outcome == "crashed", outcome

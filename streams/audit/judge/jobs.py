@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -22,20 +23,23 @@ class Jobs(NamedTuple):
     unsuccessful: Whole
     crashed: Whole  # started, and no end
     begun: int  # of which the start is there
-    stray: int  # ends without a start by the same run, or too late to be believed
+    stray: int  # of no job of the schedule; ends without a start by the same run, or too late to be believed
     censored: int  # started, and still in time
     unchanged: int  # the source itself said so: in no rate
 
 
-def jobs_of(schedule: Schedule, evidence: Evidence, believed: Believed, count: int, cut_ms: int) -> Jobs:
-    """Of each (tick, job) the last attempt's end. An end counts if the same run said the start, and in time."""
+def jobs_of(
+    schedule: Schedule, runs: Sequence[int], evidence: Evidence, believed: Believed, count: int, cut_ms: int
+) -> Jobs:
+    """Of each (tick, job) the last attempt's end. A job is one that whoever emits the ticks has started: nobody adds to the promise what he
+    has kept. An end counts if the same run said the start, and in time."""
     rows = believed.rows(evidence.jobs_done)
     tick, begins_ms = rows["tick"], schedule.t0_ms + np.clip(rows["tick"], 0, count) * schedule.cadence_ms
     # another schedule of the same log has the same numbers at other times
     mine = (tick >= 0) & (tick < count) & (rows["job"] != NONE) & (rows["ts_ms"] <= cut_ms + LATE_MS)
     mine &= rows["ts_ms"] >= begins_ms - schedule.cadence_ms
     rows = {name: values[mine] for name, values in rows.items()}
-    counts = _counts(schedule, rows)
+    counts = _counts(schedule, rows) & _are_promised(rows, runs)
     stray = int(np.sum(~counts))
     rows = {name: values[counts] for name, values in rows.items()}
     good = (rows["kind"] == SUCCESS) & (rows["success"] == 1) & (rows["number"] > 0)
@@ -61,6 +65,13 @@ def jobs_of(schedule: Schedule, evidence: Evidence, believed: Believed, count: i
         censored=int(censored.sum()),
         unchanged=int(np.sum(end == UNCHANGED)),
     )
+
+
+def _are_promised(rows: dict[str, Whole], runs: Sequence[int]) -> Flags:
+    who = list(zip(rows["tick"].tolist(), rows["job"].tolist(), strict=True))
+    ours = (np.isin(rows["run"], np.array(runs)) & (rows["kind"] == START)).tolist()
+    promised = {one for one, counts in zip(who, ours, strict=True) if counts}
+    return np.array([one in promised for one in who], dtype=bool)
 
 
 def _counts(schedule: Schedule, rows: dict[str, Whole]) -> Flags:

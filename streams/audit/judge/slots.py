@@ -68,7 +68,7 @@ def slots_of(schedule: Schedule, runs: list[int], evidence: Evidence, believed: 
         )
     covered, lost, whole = _holes(schedule, runs, believed, count, cut_ms)
     ticks = ticks_of(schedule, runs, evidence, believed, count)
-    jobs = jobs_of(schedule, evidence, believed, count, cut_ms)
+    jobs = jobs_of(schedule, runs, evidence, believed, count, cut_ms)
     pressure = pressure_of(schedule, runs, evidence, believed, count)
     tail = 0 if stopped_ms is not None else _tail(schedule, mine, ticks, count)
     lost[count - tail :] += int((jobs.succeeded + jobs.unsuccessful + jobs.crashed).max(initial=0))

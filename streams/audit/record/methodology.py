@@ -32,6 +32,7 @@ METHODOLOGY: dict[str, Any] = {
         "drift_score": "1/(1+s), s: standard deviation in seconds of tick lateness on the boot clock",
         "backpressure_rate": "(rejects + retries) / (accepts + rejects + retries)",
     },
+    "job": "a target that was assigned in a tick; whoever emits the ticks starts it, and no one else can add one",
     "evidence": "what the broker had within 300 s of the end of its slot, by its own time; a job's end counts if the same run "
     "said the start, of several the worst; counted twice under one name: once, at its worst; a start when its tick is "
     "long over is no further attempt",
