@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, BinaryIO, TextIO
 
 from streams.errors import ArtifactError
 from streams.sdk.artifacts import FIELDS
@@ -28,19 +29,21 @@ TEXT_TYPES = {
     ".yaml": "data",
     ".yml": "data",
 }
+GROWS = (".jsonl", ".csv")  # a line an artifact: what is appended is new, the rest is not
 _NUMBERS = ("confidence", "threat_level", "opportunity_value")
 _CELL_MAX = 1 << 24  # characters; Python's own limit is less than what `content` may have
 NOT_UTF8 = "convert it first (iconv -t UTF-8), or leave it out"
 Found = Iterator[tuple[str, dict[str, Any] | ArtifactError]]
 
 
-def read_artifacts(path: str) -> Found:
+def read_artifacts(path: str, data: bytes | None = None) -> Found:
     """(where it stands, fields) of each artifact in a file, a folder of text files, or standard input (`-`: JSONL).
 
-    What can't be read is yielded as ArtifactError: one bad line must not cost the rest.
+    What can't be read is yielded as ArtifactError: one bad line must not cost the rest. data: the file's bytes, where they are at hand; its
+    name says what they are.
     """
     nothing = True
-    for found in _found(path):
+    for found in _found(path) if data is None else _of(path, data):
         nothing = False
         yield found
     if nothing:
@@ -58,21 +61,35 @@ def _found(path: str) -> Found:
             if file.is_file() and not hidden:
                 yield str(file), _text(file)
         return
-    suffix = target.suffix.lower()
     try:
-        if suffix == ".jsonl":
+        if target.suffix.lower() in GROWS:
             with target.open("rb") as lines:
-                yield from _jsonl(path, lines)
-        elif suffix == ".json":
-            yield from _json(path, target.read_bytes())
-        elif suffix == ".csv":
-            # surrogateescape: the one row that is not UTF-8 is found below, the others are read
-            with target.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as table:
-                yield from _csv(path, table)
-        elif (text := _text(target)) and (isinstance(text, ArtifactError) or text["content"]):
-            yield path, text
+                yield from _lines(path, lines)
+        else:
+            yield from _of(path, target.read_bytes())
     except OSError as error:
         yield path, ArtifactError(f"can't be read: {error.strerror}")
+
+
+def _of(path: str, data: bytes) -> Found:
+    """What bytes are is in their file's name."""
+    suffix = Path(path).suffix.lower()
+    if suffix in GROWS:
+        yield from _lines(path, io.BytesIO(data))
+    elif suffix == ".json":
+        yield from _json(path, data)
+    elif (text := _decoded(Path(path), data)) and (isinstance(text, ArtifactError) or text["content"]):
+        yield path, text
+
+
+def _lines(path: str, lines: BinaryIO) -> Found:
+    if Path(path).suffix.lower() == ".jsonl":
+        yield from _jsonl(path, lines)
+    else:
+        # surrogateescape: the one row that is not UTF-8 is found below, the others are read
+        table = io.TextIOWrapper(lines, encoding="utf-8-sig", errors="surrogateescape", newline="")
+        yield from _csv(path, table)
+        table.detach()
 
 
 def _jsonl(name: str, lines: Iterable[bytes]) -> Found:
@@ -185,11 +202,16 @@ def _typed(column: str, cell: str) -> Any:
 
 def _text(file: Path) -> dict[str, Any] | ArtifactError:
     try:
-        content = file.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        return _not_utf8(error.start)
+        return _decoded(file, file.read_bytes())
     except OSError as error:
         return ArtifactError(f"can't be read: {error.strerror}")
+
+
+def _decoded(file: Path, data: bytes) -> dict[str, Any] | ArtifactError:
+    try:
+        content = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        return _not_utf8(error.start)
     return {
         "content": content,
         "content_type": TEXT_TYPES.get(file.suffix.lower(), "text"),
