@@ -139,6 +139,7 @@ class _Bounded(HTTPAdapter):
         task, url = self.task, request.url or ""
         self.pace.wait(urlsplit(url).netloc, task)
         wait_s = min(WAIT_MAX_S, task.left_s())
+        self.poolmanager.clear()  # a connection that was kept may just be closing at the other end
         response = super().send(request, stream=True, timeout=(wait_s, wait_s), verify=kwargs.get("verify", True))
         declared = response.headers.get("Content-Length", "")
         if declared.isdecimal() and int(declared) > task.size_max_bytes:
