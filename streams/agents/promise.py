@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from streams.audit.record.events import Event
+from streams.audit.record.events import COLLECTION_ENDS, Event
 from streams.audit.record.process import try_process_log
 from streams.audit.record.schedule import MS, KeptSchedule, Schedule
 from streams.audit.record.tally import Tally
-from streams.domain.coordination import EMPTY, FAILURE, SUCCESS, UNCHANGED, Coordination, Made, Open
+from streams.domain.coordination import Coordination, Made, Open
 from streams.domain.ticks import MINUTE_MS
 from streams.settings import Settings
 from streams.topology import Topology
@@ -17,14 +17,6 @@ from streams.topology import Topology
 AHEAD_MS = MINUTE_MS  # at least: so that a checkpoint covers what was promised before it begins
 TOLERANCE_MS = 2_000
 NAME = "ticks"
-
-# outcome of a job -> (type, success); unchanged is in no rate
-ENDS = {
-    SUCCESS: ("collection_success", True),
-    UNCHANGED: ("collection_empty", None),
-    EMPTY: ("collection_empty", False),
-    FAILURE: ("collection_failure", False),
-}
 
 
 def new_schedule(now_ms: int, cadence_ms: int, slots: int | None = None) -> Schedule:
@@ -102,9 +94,14 @@ class Promise:
     def _end(self, tick: int, core: Coordination, collection: dict[str, Any]) -> None:
         """Of a job of this tick; one that is late was a failure of its own tick, and told as such."""
         one = core.over.get(collection["assignment"])
-        if one is None or collection["late"] or one.slot_ms != core.slot_ms or collection["outcome"] not in ENDS:
+        if (
+            one is None
+            or collection["late"]
+            or one.slot_ms != core.slot_ms
+            or collection["outcome"] not in COLLECTION_ENDS
+        ):
             return
-        type_, success = ENDS[collection["outcome"]]
+        type_, success = COLLECTION_ENDS[collection["outcome"]]
         more = {"artifact_count": collection["artifact_count"], "error": collection["error"]}
         self.write(_job(type_, tick, one, success=success, duration_ns=collection["duration_ms"] * MS, **more))
 

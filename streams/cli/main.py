@@ -24,6 +24,8 @@ COMMANDS = {
     "worker": "worker",
     "registry": "registry",
     "node": "node",
+    "target": "target",
+    "plan": "plan",
     "produce": "produce",
     "receipts": "receipts",
     "top": "top",

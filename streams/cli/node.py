@@ -1,6 +1,9 @@
-"""`icn node`: who may speak."""
+"""`icn node`: who may speak, who is there, and a node that collects."""
 
 from __future__ import annotations
+
+import sys
+from pathlib import Path
 
 import click
 
@@ -10,7 +13,7 @@ from streams.words import when
 
 @click.group()
 def node() -> None:
-    """Register and list nodes."""
+    """Register nodes, look after them, run one."""
 
 
 @node.command()
@@ -58,36 +61,153 @@ def register(
     say("in force" if live else "written; it takes effect when an intake worker runs (icn worker s1)")
 
 
+@node.command()
+@click.argument("node_id")
+@click.option("--why", default="", help="For the audit log.")
+@json_option
+def unregister(node_id: str, why: str, as_json: bool) -> None:
+    """Take a node off: its token is revoked, what it was to collect is for others. Its reputation stays.
+
+    \b
+    Example:
+      icn node unregister node-7 --why "replaced by node-9"
+    """
+    from streams.audit.record.process import operator_action, this_command
+    from streams.broker.registrations import in_force, unregister
+
+    topology, settings = network()
+    done = unregister(topology, settings, node_id)
+    operator_action(topology, settings, this_command(), why)
+    live = in_force(topology, settings, done["partition"], done["offset"], 10)
+    if as_json:
+        print_json({"node_id": node_id, "in_force": live})
+    else:
+        say(f"{node_id}: {'no longer registered' if live else 'written; it takes effect when an intake worker runs'}")
+
+
 @node.command("list")
 @json_option
 def list_(as_json: bool) -> None:
-    """List registered nodes.
+    """List registered nodes: alive (state) and useful are two things. State and load are those of the newest tick.
 
     \b
     Example:
       icn node list
     """
-    from streams.broker.registrations import registered
+    from streams.watch.fleet import fleet
 
     topology, settings = network()
-    nodes = registered(topology, settings)
-    keys = ("node_id", "principal", "generation", "capabilities", "capacity", "registered_ms")
-    rows = [{key: nodes[name][key] for key in keys} for name in sorted(nodes)]
+    nodes = fleet(topology, settings)
     if as_json:
-        print_json(rows)
-    else:
+        print_json(nodes)
+        return
+    table(
+        ("node", "principal", "capabilities", "state", "useful", "load", "generation", "registered"),
+        [
+            (
+                r["node_id"],
+                r["principal"],
+                ", ".join(r["capabilities"]) or "-",
+                r["state"],
+                "-" if r["usefulness"] is None else f"{r['usefulness']:.2f}",
+                f"{r['load']}/{r['capacity']}",
+                r["generation"],
+                when(r["registered_ms"]),
+            )
+            for r in nodes
+        ],
+        right=(4, 5, 6),
+        whole=(0,),
+    )
+    for r in nodes:
+        if r["advice"]:
+            say(f"{r['node_id']}: {r['why']}. {r['advice']}")
+
+
+@node.command()
+@click.argument("node_id")
+@click.option("-n", "count", default=10, type=click.IntRange(1), show_default=True, help="Newest collections to show.")
+@json_option
+def show(node_id: str, count: int, as_json: bool) -> None:
+    """Show a node: how it does, and what its last collections came to.
+
+    \b
+    Example:
+      icn node show node-7
+    """
+    from streams.errors import NotFoundError
+    from streams.watch.fleet import collections_of, fleet
+
+    topology, settings = network()
+    found = [row for row in fleet(topology, settings) if row["node_id"] == node_id]
+    if not found:
+        raise NotFoundError(f'node "{node_id}" is not registered', "icn node list")
+    collected = collections_of(topology, settings, node_id, count)
+    if as_json:
+        print_json(found[0] | {"collections": collected})
+        return
+    for name, value in found[0].items():
+        shown = when(value) if name.endswith("_ms") else ", ".join(value) if isinstance(value, list) else value
+        click.echo(f"{name:<16}{'-' if shown in (None, '') else shown}")
+    if collected:
+        click.echo()
         table(
-            ("node", "principal", "generation", "capabilities", "capacity", "registered"),
+            ("when", "target", "outcome", "artifacts", "ms", "error"),
             [
                 (
-                    r["node_id"],
-                    r["principal"],
-                    r["generation"],
-                    ", ".join(r["capabilities"]) or "-",
-                    r["capacity"],
-                    when(r["registered_ms"]),
+                    when(c["ended_at"]),
+                    c["target_id"],
+                    c["outcome"] + (", late" if c["late"] else ""),
+                    c["artifact_count"],
+                    c["duration_ms"],
+                    c["error"] or "",
                 )
-                for r in rows
+                for c in collected
             ],
-            right=(2, 4),
+            right=(3, 4),
+            whole=(1,),
         )
+
+
+@node.command()
+@click.argument("config", type=click.Path(path_type=Path), required=False)
+@click.option("--token", help="64 hex, as icn node register printed it. Default: from the state folder.")
+@click.option("--example", is_flag=True, help="Print a configuration to begin with.")
+def run(config: Path | None, token: str | None, example: bool) -> None:
+    """Collect: take what the plan assigns to this node, submit what is found, answer for each. Until Ctrl-C.
+
+    \b
+    Example:
+      icn node register node-7 --principal alice --capability file --capability http
+      icn node run --example > node-7.yaml
+      icn node run node-7.yaml
+    """
+    import os
+    import signal
+    import threading
+    from types import FrameType
+
+    from streams.collectors.config import EXAMPLE, read_config
+
+    if example:
+        click.echo(EXAMPLE, nl=False)
+        return
+    if config is None:
+        raise click.UsageError("Missing argument 'CONFIG'. --example prints one.")
+    from streams.collectors.node import CollectingNode
+    from streams.runtime.worker import hold_on_to_lifeline, setup_logging
+
+    hold_on_to_lifeline()
+    setup_logging()
+    topology, settings = network()
+    stop = threading.Event()
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        stop.set()
+
+    signal.signal(signal.SIGTERM, on_signal)
+    signal.signal(signal.SIGINT, on_signal)
+    answered = CollectingNode(topology, settings, read_config(config), token).run(stop)
+    say(f"{answered} assignments answered")
+    sys.stdout.flush()
+    os._exit(0)  # a collector that hangs must not keep us: its thread can't be ended

@@ -79,9 +79,7 @@ class Web:
         session = requests.Session()
         session.trust_env = True
         session.max_redirects = REDIRECTS_MAX
-        session.headers.update(
-            {"User-Agent": self.agent, "Connection": "close"}
-        )  # one that was kept may just be closing
+        session.headers.update({"User-Agent": self.agent, "Connection": "close"})
         for scheme in ("http://", "https://"):
             session.mount(scheme, _Bounded(task, self.pace, sockets))
         timer = threading.Timer(task.left_s(), _cut, (sockets,))

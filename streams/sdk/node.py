@@ -78,7 +78,7 @@ class Node:
 
     def _open(self, token: bytes, on_quota: str, resend_after_s: float) -> None:
         left_over = self._outbox.entries()
-        self._record = NodeRecord(self.topology, self.settings, self.node_id)
+        self.record = NodeRecord(self.topology, self.settings, self.node_id)
         self.recovered = [self._submission(entry.artifact_id, entry.record) for entry in left_over]
         for submission in self.recovered:
             submission.stored.set()
@@ -97,7 +97,7 @@ class Node:
             self._standing,
             lambda: self._listener.end,
             resend_after_s,
-            self._record,
+            self.record,
         )
         self._threads = [
             self._thread("sender", self._sender.run, self.recovered),
@@ -110,7 +110,7 @@ class Node:
                 work(*args)
             except BaseException as error:
                 self._failure = error
-                self._record.failed(error)
+                self.record.failed(error)
                 log.error("node %s: %s", self.node_id, error)
                 failed = error  # the name above ends with this block
                 self._pending.fail_all(lambda _: failed)
@@ -186,7 +186,7 @@ class Node:
             left = self._sender.close()
             self._pending.fail_all(_undecided)
             self._listener.consumer.close()
-            self._record.close()
+            self.record.close()
             self._outbox.close()
         return left
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
-from streams.audit.record.events import Event
+from streams.audit.record.events import COLLECTION_ENDS, Event
 from streams.audit.record.log import AuditLog
 from streams.audit.record.process import try_process_log
 from streams.settings import Settings
@@ -34,6 +35,23 @@ class NodeRecord:
         if self._retried and self._audit is not None:
             self._audit.write(Event("backpressure_retry", artifact_count=self._retried, node_id=self.node_id))
         self._retried = 0
+
+    def collection_began(self, tick: int, target_id: str, attempt: int) -> None:
+        """A job of a tick, as whoever emits the ticks counts it; before its schedule begins nothing is told."""
+        if self._audit is not None and tick >= 0:
+            self._audit.write(
+                Event("collection_start", tick, target_id, attempt, node_id=self.node_id, target_id=target_id)
+            )
+
+    def collection_ended(
+        self, tick: int, target_id: str, attempt: int, outcome: str, artifacts: int, took_ns: int, error: str | None
+    ) -> None:
+        """outcome: success, unchanged, empty or failure."""
+        if self._audit is None or tick < 0:
+            return
+        type_, success = COLLECTION_ENDS[outcome]
+        more: dict[str, Any] = {"node_id": self.node_id, "target_id": target_id, "error": error}
+        self._audit.write(Event(type_, tick, target_id, attempt, success, took_ns, artifacts, **more))
 
     def failed(self, error: BaseException) -> None:
         """It can't go on."""

@@ -23,6 +23,7 @@ MAY_IMPORT = {
     "agents": {"domain", "tables", "runtime", "audit", "broker", "root"},
     "broker": {"domain", "root"},
     "replay": {"domain", "broker", "runtime", "tables", "agents", "root"},
+    "collectors": {"domain", "audit", "broker", "sdk", "root"},
     "sdk": {"domain", "audit", "broker", "root"},
     "watch": {"domain", "broker", "sdk", "root"},
 }

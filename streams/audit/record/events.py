@@ -24,6 +24,15 @@ CLOCK_STATES = ("UNKNOWN", "SYNCED", "UNSYNCED")
 PAYLOADS = tuple(sorted(path.stem for path in (folder() / "audit").glob("*.avsc")))  # types that carry one
 
 
+# outcome of a collection -> (type, success); unchanged is in no rate
+COLLECTION_ENDS: Mapping[str, tuple[str, bool | None]] = {
+    "success": ("collection_success", True),
+    "unchanged": ("collection_empty", None),
+    "empty": ("collection_empty", False),
+    "failure": ("collection_failure", False),
+}
+
+
 class Event(NamedTuple):
     """What is said, without when and by whom. Fields as in schemas/metric_event.avsc."""
 

@@ -1,0 +1,97 @@
+"""The fleet and its targets as the coordinator's newest words have them. Read only."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from streams.broker.registrations import registered
+from streams.broker.targets import targets
+from streams.broker.topics import fold
+from streams.codec import Undecodable, decoder
+from streams.settings import Settings
+from streams.topology import Topology
+
+LOOK_BACK = 200  # steps, to find the last plan: one tick makes a few of them
+NEVER = {"state": "unknown", "usefulness": None, "load": 0, "why": "no tick has been planned yet", "advice": ""}
+
+
+def newest_plan(topology: Topology, settings: Settings) -> dict[str, Any] | None:
+    """The last `planned` event, with `at`: where it is. None: there is none among the last steps."""
+    decode, found, look_back = decoder("tick"), None, LOOK_BACK
+    while found is None:
+        number = 0
+        for message in fold(settings, topology.topic("ticks").name, last=look_back):
+            number += 1
+            try:
+                step = decode(message.value() or b"")
+            except Undecodable:
+                continue
+            if step["kind"] == "planned":
+                found = step | {"at": f"{message.topic()}/{message.partition()}/{message.offset()}"}
+        if number < look_back // 2 or look_back > 1 << 20:
+            break
+        look_back *= 10
+    return found
+
+
+def fleet(topology: Topology, settings: Settings) -> list[dict[str, Any]]:
+    """Each registered node: registration, state, usefulness, load, and what to do about it."""
+    plan = newest_plan(topology, settings)
+    told = {} if plan is None else {node["node_id"]: node for node in plan["nodes"]}
+    rows = []
+    for name, about in sorted(registered(topology, settings).items()):
+        state = {**NEVER, **told.get(name, {})}
+        rows.append(
+            {key: about[key] for key in ("node_id", "principal", "generation", "capabilities", "capacity")}
+            | {key: state[key] for key in ("state", "usefulness", "load", "why", "advice")}
+            | {"registered_ms": about["registered_ms"]}
+        )
+    return rows
+
+
+def collections_of(topology: Topology, settings: Settings, node_id: str, count: int) -> list[dict[str, Any]]:
+    """Its newest, newest first."""
+    found = _collections(topology, settings)
+    return [one for one in found if one["node_id"] == node_id][-count:][::-1]
+
+
+def _collections(topology: Topology, settings: Settings) -> list[dict[str, Any]]:
+    decode, found = decoder("collection"), []
+    for message in fold(settings, topology.topic("collections").name):
+        try:
+            found.append(decode(message.value() or b""))
+        except Undecodable:
+            continue
+    return found
+
+
+def target_list(topology: Topology, settings: Settings) -> list[dict[str, Any]]:
+    """Each target, with what its last collection came to."""
+    last: dict[str, dict[str, Any]] = {}
+    success: dict[str, int] = {}
+    for one in _collections(topology, settings):
+        if one["outcome"] == "unknown":
+            continue
+        last[one["target_id"]] = one
+        if one["outcome"] in ("success", "unchanged"):
+            success[one["target_id"]] = one["ended_at"]
+    rows = []
+    for key, target in targets(topology, settings).items():
+        ended = last.get(key)
+        rows.append(
+            {
+                "target_id": key,
+                "type": target.type,
+                "location": target.location,
+                "priority": target.priority,
+                "interval_ms": target.interval_ms,
+                "retry_ms": target.retry_ms,
+                "metadata": dict(target.metadata),
+                "last_outcome": None if ended is None else ended["outcome"],
+                "last_ms": None if ended is None else ended["ended_at"],
+                "last_node": None if ended is None else ended["node_id"],
+                "last_error": None if ended is None else ended["error"],
+                "collected_ms": success.get(key),
+            }
+        )
+    return sorted(rows, key=lambda row: (-int(str(row["priority"])), str(row["type"]), str(row["location"])))
