@@ -25,6 +25,7 @@ from streams.errors import BrokerError
 
 FREE_MIN_BYTES = 256 << 20
 SERVER_PORTS = (10_000, 32_000)
+PORT_PATIENCE_S = 2.0
 
 _LOG4J = """<Configuration status="ERROR"><Appenders>
 <RollingFile name="F" fileName="{log}" filePattern="{log}.%i"><PatternLayout pattern="%d %p %m (%c)%n"/>
@@ -57,6 +58,22 @@ def free_port() -> int:
             except OSError:
                 continue
             return number
+
+
+def _is_free(number: int, patience_s: float) -> bool:
+    """A broker that was killed is gone a moment before its port is."""
+    deadline = time.monotonic() + patience_s
+    while True:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", number))
+            except OSError:
+                if time.monotonic() > deadline:
+                    return False
+                time.sleep(0.05)
+                continue
+            return True
 
 
 class LocalBroker:
@@ -174,15 +191,11 @@ class LocalBroker:
         home = self.folder / str(node)
         client, controller = ports[node - 1]
         for number in (client, controller):
-            with socket.socket() as probe:
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                try:
-                    probe.bind(("127.0.0.1", number))
-                except OSError as error:
-                    raise BrokerError(
-                        f"port {number} is in use",
-                        f"stop what listens there, or remove {self.folder / 'ports'} to choose others",
-                    ) from error
+            if not _is_free(number, PORT_PATIENCE_S):
+                raise BrokerError(
+                    f"port {number} is in use",
+                    f"stop what listens there, or remove {self.folder / 'ports'} to choose others",
+                )
         home.mkdir(exist_ok=True)
         properties = home / "server.properties"
         properties.write_text("".join(f"{key}={value}\n" for key, value in self._config(node, home, ports).items()))
@@ -255,6 +268,9 @@ class LocalBroker:
             "transaction.state.log.min.isr": min(2, replicas),
             "transaction.state.log.num.partitions": 4,
             "min.insync.replicas": min(2, replicas),
+            # after kill -9 a broker waits until its own earlier life has lost its session
+            "broker.session.timeout.ms": 2_000,
+            "broker.heartbeat.interval.ms": 500,
             "group.initial.rebalance.delay.ms": 0,
             "group.min.session.timeout.ms": 1000,
             "num.network.threads": 2,
