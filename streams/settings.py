@@ -36,6 +36,7 @@ class Settings:
     ssl_cafile: str
     ssl_certfile: str
     ssl_keyfile: str
+    simulated_load: bool = False
 
     def require_brokers(self) -> str:
         """The bootstrap servers. Raises BrokerError where there are none."""
@@ -147,6 +148,7 @@ def read_settings(topology: Topology, environ: Mapping[str, str] = os.environ, *
             value("ssl_cafile"),
             value("ssl_certfile"),
             value("ssl_keyfile"),
+            value("simulated_load").lower() in ("1", "true", "yes"),
         )
     except ValueError as error:
         raise TopologyError(f"{topology.source}: local: {error}", "see the comments in topology.yaml") from error

@@ -120,12 +120,15 @@ class Cycle:
             if coordinator.core.is_all_back or now_ms >= self._over_ms(open_):
                 self._end(open_)
                 return
-        elif slot != self.last:
+        elif slot != self.last and not self._is_over(slot):
             self.last = slot
             self._begin(slot)
             return
         if coordinator.poll(poll_s):
             coordinator.hear()
+
+    def _is_over(self, slot: int) -> bool:
+        return self.schedule.slots is not None and slot >= self.schedule.slots
 
     def _over_ms(self, slot: int) -> int:
         return self.schedule.t0_ms + slot * self.schedule.cadence_ms + self.schedule.overlong_ms

@@ -39,6 +39,7 @@ COMMANDS = {
     "replay": "replay",
     "rebuild": "rebuild",
     "audit": "audit",
+    "soak": "soak",
     "check": "check",
     "status": "status",
     "bench": "bench",

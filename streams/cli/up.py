@@ -36,8 +36,8 @@ def up(workers: int) -> None:
         os.environ["ICN_BROKERS"] = settings.brokers
         say(f"ICN is up: broker {settings.brokers}, state {settings.state}. Ctrl-C stops it.")
         modules: dict[str, Sequence[str]] = {"sealer": ["streams", "audit", "seal"]}
-        code = Supervisor(
-            modules
-            | {f"worker {n}": ["streams", "worker", *(["--no-ticks"] if n > 1 else [])] for n in range(1, workers + 1)}
-        ).run()
+        modules |= {
+            f"worker {n}": ["streams", "worker", *(["--no-ticks"] if n > 1 else [])] for n in range(1, workers + 1)
+        }
+        code = Supervisor(modules, last=("sealer",)).run()
     sys.exit(code)

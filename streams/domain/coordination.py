@@ -255,7 +255,8 @@ class Coordination:
             "slot": slot,
             "slot_ms": self.slot_ms,
             "outcomes": tried | {"open": late},
-            "success": tried[SUCCESS] > 0 if sum(tried.values()) + late else None,
+            # a source that said "unchanged" is in no rate
+            "success": tried[SUCCESS] > 0 if sum(tried.values()) - tried[UNCHANGED] + late else None,
             **self._taken(),
         }
         return made

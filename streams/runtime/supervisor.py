@@ -12,6 +12,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import FrameType
+from typing import IO
 
 from streams.errors import EXIT_FATAL, IcnError
 from streams.runtime.worker import LIFELINE
@@ -54,12 +55,17 @@ class Watched:
 
 
 class Supervisor:
-    """The processes of one worker. `modules`: process name -> arguments for `python -m`."""
+    """The processes of one worker. `modules`: process name -> arguments for `python -m`. last: they end when all others have."""
 
-    def __init__(self, modules: dict[str, Sequence[str]], watched: Watched | None = None) -> None:
+    def __init__(
+        self, modules: dict[str, Sequence[str]], watched: Watched | None = None, last: Sequence[str] = ()
+    ) -> None:
+        self.last = tuple(last)
         self.modules, self.watched = modules, watched or Watched()
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
-        self.failures: dict[str, int] = dict.fromkeys(modules, 0)
+        self.failures: dict[str, int] = dict.fromkeys(modules, 0)  # one after another
+        self.failures_ever: dict[str, int] = dict.fromkeys(modules, 0)
+        self.out: IO[bytes] | None = None  # where the children's words go; None: where ours do
         self.restart_at: dict[str, float] = {}
         self.started_at: dict[str, float] = {}
         self.stopping = False
@@ -75,6 +81,8 @@ class Supervisor:
         self.started_at[name] = time.monotonic()
         self.processes[name] = subprocess.Popen(
             [sys.executable, "-m", *self.modules[name]],
+            stdout=self.out,
+            stderr=self.out,
             pass_fds=[self.lifeline],
             env={**os.environ, LIFELINE: str(self.lifeline), "PYTHONUNBUFFERED": "1"},
             start_new_session=True,  # Ctrl-C comes to us; we stop them in order
@@ -109,6 +117,7 @@ class Supervisor:
             if code == 2:
                 return 2
             if name not in self.restart_at:
+                self.failures_ever[name] += 1
                 self.failures[name] = 1 if now - self.started_at[name] > LASTED_S else self.failures[name] + 1
                 pause = min(RESTART_PAUSE_S * 2 ** (self.failures[name] - 1), RESTART_PAUSE_MAX_S)
                 self.restart_at[name] = now + pause
@@ -120,12 +129,18 @@ class Supervisor:
         return None
 
     def stop(self, deadline_s: float = STOP_DEADLINE_S) -> None:
-        """SIGTERM to all, SIGKILL to those that don't end in time."""
-        for process in self.processes.values():
+        """SIGTERM to all, SIGKILL to those that don't end in time; the last ones after the others."""
+        self.end([name for name in self.processes if name not in self.last], deadline_s)
+        self.end(self.last, deadline_s)
+
+    def end(self, names: Sequence[str], deadline_s: float = STOP_DEADLINE_S) -> None:
+        """These only."""
+        ending = {name: self.processes[name] for name in names if name in self.processes}
+        for process in ending.values():
             if process.poll() is None:
                 process.terminate()
         deadline = time.monotonic() + deadline_s
-        for name, process in self.processes.items():
+        for name, process in ending.items():
             try:
                 process.wait(max(0, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:

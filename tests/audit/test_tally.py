@@ -105,7 +105,7 @@ def test_a_node_tells_what_it_sent_again_and_that_it_ended(net: Network) -> None
     add_nodes(net, "n1")
     with Node("n1", topology=net.topology, resend_after_s=0.2) as node:
         node.submit("one"), node.submit("two")
-        wait_until(lambda: node._record._retried >= 4, 20, "two artifacts sent again twice")
+        wait_until(lambda: node.record._retried >= 4, 20, "two artifacts sent again twice")
         node.close(0.1)
     net.worker("s1_intake", "s2_dedup")
     with Node("n1", topology=net.topology) as node:

@@ -115,6 +115,20 @@ def test_with_nothing_to_do_or_nobody_to_do_it_a_tick_is_idle(targets: Any, node
     assert (ended.tick["success"], world.core.is_all_back) == (None, True)
 
 
+def test_a_tick_in_which_every_source_said_unchanged_is_in_no_rate() -> None:
+    world = World(PAGE, FEED)
+    world.node("n1")
+    page, feed = world.tick().assignments
+    world.report(page, "unchanged")
+    world.report(feed, "unchanged")
+    ended = world.core.end(0).tick
+    assert (ended["outcomes"], ended["success"]) == (
+        {"success": 0, "unchanged": 2, "empty": 0, "failure": 0, "open": 0},
+        None,
+    )
+    assert world.tick("n1").assignments == [], "they count as collected"
+
+
 def test_a_success_counts_once_its_artifacts_are_admitted() -> None:
     world = World(PAGE)
     world.node("n1")

@@ -63,6 +63,7 @@ def judge(evidence: Evidence, report: Report, wanted: str | None = None) -> Judg
         findings=report.findings,
         anomalies=dict(evidence.anomalies),
         lost=believed.lost,
+        distrust=believed.withheld,
         hosts=sorted({shown(str(run.manifest.get("host", UNKNOWN))) for run in believed.runs}),
         simulated=any(run.manifest.get("simulated") is True for run in believed.runs),
         methodology=_methodology(evidence, believed.runs, schedule, mine),

@@ -50,6 +50,7 @@ class Judgement:
     findings: list[Finding]
     anomalies: dict[str, int]
     lost: int
+    distrust: list[str]  # why nothing that is in the log can be believed
     hosts: list[str]
     simulated: bool
     methodology: str  # as it was sealed: "v1" or what is wrong with it

@@ -108,7 +108,7 @@ def _clocks(told: Judgement) -> str:
 def _rewritten(told: Judgement) -> str:
     if not told.root:
         return "yes: nothing is sealed"
-    if told.figure.withheld or any(not finding.is_notice for finding in told.findings):
+    if told.distrust or any(not finding.is_notice for finding in told.findings):
         return "something is wrong with it: see the findings"
     if any(finding.kind == "UNANCHORED" for finding in told.findings):
         return "before this audit, by whoever holds the sealer's key: there is no earlier checkpoint to compare with"

@@ -45,7 +45,7 @@ def process_log(
         "rule": None if rule is None else rule.hex(),
         "protocol_sha256": hashlib.sha256(canonical(topology.protocol).encode()).hexdigest(),
         "schedule": schedule,
-        "simulated": topology.simulated,
+        "simulated": topology.simulated or settings.simulated_load,
     }
     return AuditLog(
         settings.state / "audit" / "spool",

@@ -67,10 +67,14 @@ class Tally:
         self._thread.start()
 
     def stop(self) -> None:
-        """What isn't over stays uncounted; the next one counts it, if it goes on with the schedule."""
+        """The schedule has ended: the minute that isn't over is counted as far as it went; nobody counts it again."""
         self._closing.set()
         if self._thread.is_alive():
             self._thread.join(15)
+        try:
+            self.step(is_last=True)
+        except (IcnError, KafkaException, OSError) as error:
+            log.warning("what the stages did in the last minute isn't counted: %s", error)
 
     def _run(self) -> None:
         while not self._closing.wait(LOOK_EVERY_S):
@@ -80,10 +84,10 @@ class Tally:
                 log.warning("what the stages did isn't counted yet: %s", error)
                 self._closing.wait(10)
 
-    def step(self) -> None:
-        """Write the counts of each minute that is over."""
+    def step(self, is_last: bool = False) -> None:
+        """Write the counts of each minute that is over; the last time, of all there is."""
         now_ms = self.clock.now().wall_ns // MS
-        end_ms = (now_ms - SETTLES_MS) // MINUTE_MS * MINUTE_MS
+        end_ms = now_ms if is_last else (now_ms - SETTLES_MS) // MINUTE_MS * MINUTE_MS
         if end_ms <= self.next_ms:
             return
         found: dict[int, Counter[str]] = {}
@@ -105,7 +109,10 @@ class Tally:
         write_whole(self.file, json.dumps(end_ms).encode())
 
     def _write(self, minute_ms: int, counts: Counter[str]) -> None:
-        tick = self.schedule.slot_at(minute_ms)
+        # of the minute in which the schedule began only what came after; of one behind its end, all is its last tick's
+        tick = max(0, self.schedule.slot_at(minute_ms))
+        if self.schedule.slots is not None:
+            tick = min(tick, self.schedule.slots - 1)
         for type_, number in sorted(counts.items()):
-            if number and tick >= 0:
+            if number:
                 self.audit.write(Event(type_, tick, f"{self.topic}@{minute_ms}", 1, artifact_count=number))
