@@ -74,8 +74,12 @@ class Inbox:
 
     def catch_up(self) -> None:
         """Take in all there is by now. Raises BrokerError."""
+        self._wait_for(self.ends())
+
+    def ends(self) -> dict[str, int]:
+        """source/partition -> end, as of now. Raises BrokerError."""
         found = {alias: ends(self.consumer, name) for name, alias in self.alias.items()}
-        self._wait_for({f"{alias}/{p}": high for alias, of in found.items() for p, (_, high) in of.items()})
+        return {f"{alias}/{p}": high for alias, of in found.items() for p, (_, high) in of.items()}
 
     def _wait_for(self, until: Mapping[str, int]) -> None:
         missing = {key: until.get(f"{key[0]}/{key[1]}", 0) for key in self.read}

@@ -29,12 +29,13 @@ class Moment(click.ParamType):
 
 @click.command()
 @click.option("--verify", is_flag=True, required=True, help="Recompute and compare. Read only.")
-@click.option("--stage", "stages", multiple=True, help="Only this stage (repeat).")
+@click.option("--stage", "stages", multiple=True, help="Only this stage, or coordinator (repeat).")
 @click.option("--from", "from_ms", type=Moment(), help="Compare only what was decided from this time on (broker time).")
 @click.option("--to", "to_ms", type=Moment(), help="… and before this time.")
 @json_option
 def replay(verify: bool, stages: tuple[str, ...], from_ms: int | None, to_ms: int | None, as_json: bool) -> None:
-    """Recompute the decisions of every stage from its input topics, along the recorded batches, and compare byte for byte.
+    """Recompute the decisions of every stage from its input topics, along the recorded batches, and compare byte for byte; and the
+    coordinator's steps.
 
     Exit code 0: all identical, and the conservation equation balances. 1: a difference, the first one with its coordinates. 2: could not
     judge (other rule version, pruned by retention, nothing there).
@@ -44,20 +45,27 @@ def replay(verify: bool, stages: tuple[str, ...], from_ms: int | None, to_ms: in
       icn replay --verify
       icn replay --verify --stage s2 --from 2026-11-23T12:00:00Z
     """
+    from streams.agents.coordinator import STAGE as COORDINATOR
     from streams.broker.deployment_key import check_key
     from streams.replay.conservation import balance
+    from streams.replay.coordination import verify_coordinator
     from streams.replay.follow import read_history
     from streams.replay.verify import SHOWN_MAX
     from streams.replay.verify import verify as verify_stage
+    from streams.runtime.rules import rule_version
     from streams.runtime.worker import load_stage
 
     topology, settings = network()
     check_key(topology, settings)
     history = read_history(topology, settings)
     results = []
-    for name in [topology.agent(stage).name for stage in stages] or topology.agents:
+    wanted = [topology.agent(one).name for one in stages if one != COORDINATOR] if stages else list(topology.agents)
+    for name in wanted:
         stage, rule = load_stage(name, topology, settings)
         results.append(verify_stage(topology, settings, stage, rule, history, from_ms, to_ms, progress))
+    if not stages or COORDINATOR in stages:
+        rule = rule_version(topology)
+        results.append(verify_coordinator(topology, settings, rule, from_ms, to_ms, progress))
     sums = balance(topology, settings, history, progress)
     found = [finding for result in results for finding in result.findings]
     wrong = [finding for finding in found if finding.judged]

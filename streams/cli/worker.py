@@ -33,8 +33,9 @@ def worker(stages: tuple[str, ...], no_ticks: bool) -> None:
     from streams.runtime.children import AuditedChildren
     from streams.runtime.rules import rule_version
     from streams.runtime.supervisor import Slot, Supervisor, worker_modules
-    from streams.runtime.worker import setup_logging
+    from streams.runtime.worker import hold_on_to_lifeline, setup_logging
 
+    hold_on_to_lifeline()  # of icn up, or icn soak
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # until the supervisor has its own handler
     topology, settings = network()
     names = [topology.agent(name).name for name in stages] or list(topology.agents)

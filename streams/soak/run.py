@@ -176,7 +176,8 @@ class Soak:
     def _is_promised(self, schedule: Schedule) -> bool:
         """Once: whether a checkpoint covers the promise before it begins; where it doesn't in time, the report will say so."""
         if is_covered(self.topology, self.settings, schedule):
-            self.say(f"the promise is sealed, {schedule.t0_ms / 1000 - time.time():.0f} s before it begins")
+            ahead_s = schedule.t0_ms / 1000 - time.time()
+            self.say("the promise is sealed" + (f", {ahead_s:.0f} s before it begins" if ahead_s > 0 else ""))
             return True
         if time.time() * 1000 >= schedule.t0_ms:
             self.say("the run begins, and its promise is not sealed yet; the report will say so")

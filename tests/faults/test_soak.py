@@ -19,7 +19,7 @@ import pytest
 import yaml
 
 from streams.replay.conservation import balance
-from streams.replay.coordination import compare
+from streams.replay.coordination import verify_coordinator
 from streams.runtime.rules import rule_version
 from streams.settings import read_settings
 from streams.topology import parse
@@ -246,7 +246,7 @@ def test_a_run_with_faults_finishes_and_its_report_is_what_the_topics_say(soak: 
     assert (report["integrity"], report["completeness"], report["methodology"]) == ("VERIFIED", "COMPLETE", "v1")
     assert [one["residual"] for one in report["conservation"]] == [0, 0, 0]
     assert balance(topology, settings).residual == 0
-    found = compare(topology, settings, rule_version(topology))
+    found = verify_coordinator(topology, settings, rule_version(topology))
     assert found.findings == []
     for outage in report["outages"]:
         near = [f for f in plan if f.slot - 1 <= outage["last_slot"] and outage["first_slot"] <= f.slot + f.for_slots]

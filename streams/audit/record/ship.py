@@ -46,7 +46,7 @@ class Shipper:
 
     def is_done(self) -> bool:
         """Whether Kafka has all that is written."""
-        rest = any(self._acked.get(s.number, s.acked()) < s.path.stat().st_size for s in list(self.spool.left))
+        rest = any(self._acked.get(s.number, s.acked()) < s.size() for s in list(self.spool.left))
         return not rest and self._acked.get(self.spool.current.number, 0) >= self.spool.written
 
     def _run(self) -> None:
@@ -66,7 +66,7 @@ class Shipper:
 
     def _send_all(self, segment: Segment) -> None:
         """One that grows no more."""
-        end = segment.path.stat().st_size
+        end = segment.size()
         for frame in segment.frames(self._acked.get(segment.number, segment.acked())):
             self._send(segment, frame.value, frame.end)
         self._flush()
@@ -119,7 +119,7 @@ class Shipper:
     def _forget(self) -> None:
         """The current segment has a record that says how the run before ended, so the older ones have told all they know."""
         for segment in list(self.spool.left):
-            if self._acked.get(segment.number, segment.acked()) >= segment.path.stat().st_size:
+            if self._acked.get(segment.number, segment.acked()) >= segment.size():
                 self.spool.left.remove(segment)
                 segment.remove()
 

@@ -73,6 +73,13 @@ class Segment:
                 start += _LENGTH.size + length
                 yield Frame(value, start)
 
+    def size(self) -> int:
+        """Bytes; 0: it was removed, for Kafka has all of it."""
+        try:
+            return self.path.stat().st_size
+        except FileNotFoundError:
+            return 0
+
     def remove(self) -> None:
         """Kafka has all of it."""
         self.path.unlink(missing_ok=True)
