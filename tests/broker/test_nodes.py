@@ -64,12 +64,12 @@ def decided(net: Network) -> dict[str, str | None]:
 def test_a_node_collects_what_it_is_given_and_goes_on_after_kill_9(fleet: Network) -> None:
     """Registration, target, plan and health from the command line; the artifacts name their assignment."""
     data = fleet.folder / "data"
+    fleet.restored_worker()
     fleet.icn("node", "register", "n1", "--principal", "alice", "--capability", "file")
     target = fleet.icn(
         "target", "add", "file", str(data), "--interval", "2s", "--retry", "1s", "--meta", "domain=reports"
     ).stdout.strip()
     (data / "a.txt").write_text("SHIPSHAPE")
-    fleet.worker()
     node = run(fleet, "n1", file={"roots": [str(data)]})
     wait_until(lambda: successes(fleet, target) == 1, 60, "a first success")
     plan = json.loads(fleet.icn("plan", "--json", check=False).stdout)
@@ -91,7 +91,7 @@ def test_a_node_collects_what_it_is_given_and_goes_on_after_kill_9(fleet: Networ
     (shown,) = json.loads(fleet.icn("target", "list", "--json").stdout)
     assert (shown["last_node"], shown["metadata"]) == ("n1", {"domain": "reports"})
     said = json.loads(fleet.icn("node", "show", "n1", "--json").stdout)
-    assert {one["outcome"] for one in said["collections"]} <= {"success", "unchanged"}
+    assert "success" in {one["outcome"] for one in said["collections"]}
     for command in (("plan",), ("node", "list"), ("node", "show", "n1"), ("target", "list")):
         assert "n1" in fleet.icn(*command, check=False).stdout
     fleet.icn("target", "remove", target, "--why", "done")
@@ -107,12 +107,12 @@ def test_a_node_collects_what_it_is_given_and_goes_on_after_kill_9(fleet: Networ
 def test_a_server_that_hangs_costs_its_own_target_only(fleet: Network, server: Site) -> None:
     """The node answers for it in time, and collects the others meanwhile."""
     server.pages |= {"/slow": hang, "/good": text("good")}
+    fleet.restored_worker()
     fleet.icn("node", "register", "n1", "--principal", "alice", "--capability", "http")
     slow, good = (
         fleet.icn("target", "add", "http", server.url(path), "--interval", "2s", "--retry", "1s").stdout.strip()
         for path in ("/slow", "/good")
     )
-    fleet.worker()
     run(fleet, "n1", http={"per_host": "0s", "robots": False})
     wait_until(lambda: collected(fleet, slow) and successes(fleet, good), 60, "an answer for both")
     assert {(one["outcome"], one["error"]) for one in collected(fleet, slow)} == {("failure", "timeout")}
@@ -120,16 +120,16 @@ def test_a_server_that_hangs_costs_its_own_target_only(fleet: Network, server: S
 
 def test_a_quota_that_stops_a_node_costs_no_artifact(brokers: str, tmp_path: Path) -> None:
     """Three of five are admitted: the file is read again, and the others follow when there is room (here: another node)."""
-    with network(brokers, tmp_path, **CADENCE, protocol__intake__node_per_hour=3) as net:
+    with network(brokers, tmp_path, protocol__coordination__cadence="5s", protocol__intake__node_per_hour=3) as net:
         data = tmp_path / "data"
         data.mkdir()
         (data / "x.jsonl").write_text("".join(f'{{"content": "line {n}"}}\n' for n in range(5)))
+        net.restored_worker()
         for name in ("n1", "n2"):
             net.icn("node", "register", name, "--principal", name, "--capability", "file")
         target = net.icn(
             "target", "add", "file", str(data / "x.jsonl"), "--interval", "2s", "--retry", "1s"
         ).stdout.strip()
-        net.worker()
         first = run(net, "n1", file={"roots": [str(data)]})
         wait_until(lambda: successes(net, target), 60, "a success of what was admitted")
         (one,) = [c for c in collected(net, target) if c["outcome"] == "success"][:1]
