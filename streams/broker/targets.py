@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -10,7 +10,7 @@ from confluent_kafka import Producer
 
 from streams.broker.topics import fold
 from streams.codec import Undecodable, decoder, encoder
-from streams.domain.targets import Target
+from streams.domain.targets import Target, target_of
 from streams.errors import BrokerError, IcnError
 from streams.settings import Settings
 from streams.topology import Topology
@@ -60,18 +60,6 @@ def targets(topology: Topology, settings: Settings) -> dict[str, Target]:
         if event["kind"] == "added":
             found[event["target_id"]] = target_of(event)
     return found
-
-
-def target_of(event: Mapping[str, Any]) -> Target:
-    """As the topic has it."""
-    return Target(
-        event["type"],
-        event["location"],
-        event["priority"],
-        event["interval_ms"],
-        event["retry_ms"],
-        tuple(sorted(event["metadata"].items())),
-    )
 
 
 def add(topology: Topology, settings: Settings, new: Iterable[Target]) -> int:

@@ -45,8 +45,8 @@ def soak(duration: str, cadence: str, fleet: Path | None, example: bool) -> None
     from streams.cli.audit_reading import _require
     from streams.runtime.local import UpLock
     from streams.runtime.worker import setup_logging
-    from streams.soak.promise import keep, resume_or_begin
     from streams.soak.run import Soak
+    from streams.soak.state import keep, resume_or_begin
     from streams.topology import load
 
     _require("arch", "jinja2", "matplotlib")

@@ -8,7 +8,7 @@ from typing import Any
 import feedparser
 
 from streams.collectors.collector import Collected, CollectError, Task
-from streams.collectors.fetch import OPTIONS, Web, conditions, validators
+from streams.collectors.fetch import OPTIONS, Web, validators
 from streams.collectors.options import read
 
 REMEMBERED = 5_000  # entries
@@ -23,8 +23,8 @@ class FeedCollector:
         self.web = Web(read(self.capability, options, OPTIONS))
 
     def collect(self, task: Task) -> Collected:
-        response = self.web.get(task, task.location, conditions(task.memory))
-        if response.status_code == 304:
+        response = self.web.changed(task)
+        if response is None:
             return Collected(memory=dict(task.memory), unchanged=True)
         feed = feedparser.parse(response.content, response_headers=dict(response.headers.items()))
         task.left_s()

@@ -72,6 +72,13 @@ class Web:
                 raise CollectError(f"{urlsplit(url).netloc}/robots.txt forbids it")
             return self._get(session, task, url, headers or {})
 
+    def changed(self, task: Task) -> requests.Response | None:
+        """The target's location, if it has changed since its last success; None: the server says that it hasn't. Raises CollectError."""
+        names = {"etag": "If-None-Match", "last_modified": "If-Modified-Since"}
+        asked = {header: str(task.memory[name]) for name, header in names.items() if task.memory.get(name)}
+        response = self.get(task, task.location, asked)
+        return None if response.status_code == 304 else response
+
     @contextlib.contextmanager
     def session(self, task: Task) -> Iterator[requests.Session]:
         """For one task. At its deadline every connection is cut, whatever is going on there."""
@@ -206,12 +213,6 @@ def text_of(response: requests.Response) -> str:
         return response.content.decode(charset)
     except (LookupError, UnicodeDecodeError) as error:
         raise CollectError(f"no text: {error}"[:200]) from error
-
-
-def conditions(memory: Mapping[str, Any]) -> dict[str, str]:
-    """Headers that ask only for what is new."""
-    names = {"etag": "If-None-Match", "last_modified": "If-Modified-Since"}
-    return {header: str(memory[name]) for name, header in names.items() if memory.get(name)}
 
 
 def validators(response: requests.Response) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from streams.collectors.collector import Collected, CollectError, Task
-from streams.collectors.fetch import OPTIONS, Web, conditions, text_of, validators
+from streams.collectors.fetch import OPTIONS, Web, text_of, validators
 from streams.collectors.options import read
 from streams.errors import ArtifactError
 from streams.sdk.files import read_artifacts
@@ -40,8 +40,8 @@ class HttpCollector:
         self.web = Web(read(self.capability, options, OPTIONS))
 
     def collect(self, task: Task) -> Collected:
-        response = self.web.get(task, task.location, conditions(task.memory))
-        if response.status_code == 304:
+        response = self.web.changed(task)
+        if response is None:
             return Collected(memory=dict(task.memory), unchanged=True)
         digest = hashlib.sha256(response.content).hexdigest()
         memory = {**validators(response), "sha256": digest}

@@ -10,7 +10,7 @@ import stix2
 from stix2.exceptions import STIXError
 
 from streams.collectors.collector import Collected, CollectError, Task
-from streams.collectors.fetch import OPTIONS, Web, conditions, text_of, validators
+from streams.collectors.fetch import OPTIONS, Web, text_of, validators
 from streams.collectors.file import OPTIONS as FILE_OPTIONS
 from streams.collectors.file import FileCollector
 from streams.collectors.http import canonical
@@ -46,8 +46,8 @@ class StixCollector:
     def collect(self, task: Task) -> Collected:
         memory: dict[str, Any] = {}
         if task.location.startswith(("http://", "https://")):
-            response = self.web.get(task, task.location, conditions(task.memory))
-            if response.status_code == 304:
+            response = self.web.changed(task)
+            if response is None:
                 return Collected(memory=dict(task.memory), unchanged=True)
             text, memory = text_of(response), validators(response)
         else:

@@ -175,14 +175,7 @@ class Coordination:
     def _target(self, event: Mapping[str, Any]) -> None:
         key = event["target_id"]
         if event["kind"] == "added":
-            self.targets[key] = Target(
-                event["type"],
-                event["location"],
-                event["priority"],
-                event["interval_ms"],
-                event["retry_ms"],
-                tuple(sorted(event["metadata"].items())),
-            )
+            self.targets[key] = aims.target_of(event)
             self.progress.setdefault(key, Progress())
         elif self.targets.pop(key, None) is not None:
             for assignment, one in list(self.open.items()):

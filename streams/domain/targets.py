@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class Rules(NamedTuple):
@@ -41,6 +42,18 @@ class Target:
     def id(self) -> str:
         """First 16 hex of SHA-256(type:location)."""
         return hashlib.sha256(f"{self.type}:{self.location}".encode()).hexdigest()[:16]
+
+
+def target_of(event: Mapping[str, Any]) -> Target:
+    """As schemas/target.avsc has it."""
+    return Target(
+        event["type"],
+        event["location"],
+        event["priority"],
+        event["interval_ms"],
+        event["retry_ms"],
+        tuple(sorted(event["metadata"].items())),
+    )
 
 
 @dataclass(frozen=True)

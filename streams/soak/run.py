@@ -31,8 +31,8 @@ from streams.runtime.supervisor import Supervisor
 from streams.settings import read_settings
 from streams.soak.covered import is_covered
 from streams.soak.fleet import Fleet, read_fleet
-from streams.soak.promise import Run, keep, topology_of
 from streams.soak.sources import CHANGES_S, made_up
+from streams.soak.state import Run, keep, topology_of
 from streams.soak.watch import Sight, memory_bytes, processes
 from streams.topology import Topology
 from streams.words import when

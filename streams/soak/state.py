@@ -1,4 +1,4 @@
-"""What a run has promised, kept in its state folder: whoever starts again there goes on with it, after a kill -9 too."""
+"""What a run is, and what it has promised, kept in its state folder: whoever starts again there goes on with it, after a kill -9 too."""
 
 from __future__ import annotations
 
