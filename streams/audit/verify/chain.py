@@ -39,10 +39,11 @@ class Run:
 
 
 class Chain:
-    """All runs of a partition. `counted` is called for each record that counts, once."""
+    """All runs of a partition. records: those that count, once; each is given to `visit`."""
 
-    def __init__(self, findings: Findings, low: int, counted: Callable[[Item], None]) -> None:
-        self.findings, self.low, self.counted = findings, low, counted
+    def __init__(self, findings: Findings, low: int, visit: Callable[[Item], None] | None) -> None:
+        self.findings, self.low, self.visit = findings, low, visit
+        self.records = 0
         self.runs: dict[bytes, Run] = {}
         self.duplicates = 0
         self._orphans: list[int] = []  # offsets of corrupt records that may be anybody's
@@ -50,25 +51,33 @@ class Chain:
 
     def link_all(self, records: Iterable[tuple[Item, bytes]]) -> None:
         """Records in offset order, each with the hash that its bytes have."""
-        runs, counted, link, number = self.runs, self.counted, self.link, int.from_bytes
+        runs, visit, link, whole = self.runs, self.visit, self.link, 0
         for item, hashed in records:
             offset, _, _, key, value = item
             run = runs.get(key)  # type: ignore[arg-type]  # a record has a key and a value
-            # as it should be: whole, the next one of its run, hanging on the one before
+            # as it should be: the trailer is that of the next one of its run, hanging on the one before
             if (
                 run is not None
                 and value is not None
-                and value[-64:-32] == run.last_hash
-                and value[-32:] == hashed
-                and number(value[-72:-64], "big") == run.next_seq
+                and (last := run.last_hash) is not None
+                and value[-72:] == run.next_seq.to_bytes(8, "big") + last + hashed
             ):
                 run.next_seq += 1
                 run.last_hash = hashed
                 run.last_offset = offset
                 run.newest.append(hashed)
-                counted(item)
+                whole += 1
+                if visit is not None:
+                    visit(item)
             else:
                 link(item, hashed)
+        self.records += whole
+
+    def counted(self, item: Item) -> None:
+        """It counts."""
+        self.records += 1
+        if self.visit is not None:
+            self.visit(item)
 
     def link(self, item: Item, hashed: bytes) -> None:
         """One that may be anything."""

@@ -45,9 +45,9 @@ def _read(value: bytes, types: tuple[str, ...]) -> tuple[dict[str, Any], int]:
     node_id, at = (None, at + 1) if value[at] == 0 else _optional(value, at, _string)
     target_id, at = (None, at + 1) if value[at] == 0 else _optional(value, at, _string)
     error, at = (None, at + 1) if value[at] == 0 else _optional(value, at, _string)
-    wall_ns, at = _long(value, at)
-    mono_ns, at = _long(value, at)
-    boot_ns, at = _long(value, at)
+    wall_ns, at = _large(value, at)
+    mono_ns, at = _large(value, at)
+    boot_ns, at = _large(value, at)
     boot_id, at = value[at : at + 16], at + 16
     state, at = _long(value, at)
     if not 0 <= state < 3:
@@ -79,6 +79,25 @@ def _long(value: bytes, at: int) -> tuple[int, int]:
     if byte == 0:
         raise Unreadable("an integer that is longer than it has to be")
     return number >> 1 ^ -(number & 1), at
+
+
+def _large(value: bytes, at: int) -> tuple[int, int]:
+    """The same number; quicker for one of eight or nine bytes, as times in ns are."""
+    if len(value) - at >= 9:
+        a, b, c, d, e, f, g, h, i = value[at : at + 9]
+        if a > 127 and b > 127 and c > 127 and d > 127 and e > 127 and f > 127 and g > 127:
+            number = a + (b << 7) + (c << 14) + (d << 21) + (e << 28) + (f << 35) + (g << 42) + (h << 49)
+            if 0 < h < 128:
+                number -= _SEVEN_MORE
+                return number >> 1 ^ -(number & 1), at + 8
+            if h and 0 < i < 128:
+                number += (i << 56) - _EIGHT_MORE
+                return number >> 1 ^ -(number & 1), at + 9
+    return _long(value, at)
+
+
+_SEVEN_MORE = sum(128 << 7 * place for place in range(7))  # the bits that say: more follows
+_EIGHT_MORE = _SEVEN_MORE + (128 << 49)
 
 
 def _bytes(value: bytes, at: int) -> tuple[bytes, int]:

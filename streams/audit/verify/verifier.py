@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from itertools import islice
+from operator import itemgetter
 
 from streams.audit.layout import (
     ENTRY,
@@ -31,6 +32,7 @@ from streams.audit.verify.note import Checkpoint, Key
 from streams.audit.verify.sealed import SealedOrder
 
 AT_ONCE = 1_024
+_MS = itemgetter(2)  # an Item's ts_ms
 
 
 @dataclass
@@ -90,7 +92,7 @@ class Verifier:
         sizes = {signed.size for _, signed in self.checkpoints.known}
         self.sealed = SealedOrder(self.findings, low, entries, sizes)
         self.clocks = Clocks(self.findings)
-        self.chain = Chain(self.findings, low, self._count)
+        self.chain = Chain(self.findings, low, self._decode if types else None)
         self.low = low
         self._sizes = sorted(sizes | {0})
         self._behind: dict[
@@ -110,7 +112,7 @@ class Verifier:
         if result.first_offset is None:
             result.first_offset = batch[0].offset
         result.last_offset = batch[-1].offset
-        result.last_ms = max(result.last_ms, max(item.ts_ms for item in batch))
+        result.last_ms = max(result.last_ms, max(map(_MS, batch)))
         entries, records, foreign = list[bytes](), list[tuple[Item, bytes]](), list[int]()
         for item in batch:
             offset, ts_type, ts_ms, key, value = item
@@ -140,11 +142,8 @@ class Verifier:
             told = "no audit record: its key is no run's id, or there is no trailer"
             self.findings.mark("UNDECIDABLE", offset, told)
 
-    def _count(self, item: Item) -> None:
+    def _decode(self, item: Item) -> None:
         """A record that counts: whole, and for the first time."""
-        self.result.records += 1
-        if not self.types:
-            return
         offset, _, _, key, value = item
         try:
             record = read(value or b"", self.types)
@@ -185,7 +184,8 @@ class Verifier:
             result.unsealed_since_ms = self._behind.get(result.sealed)
         result.low, result.has_entries, result.pruned_ms = self.low, sealed.has_entries, sealed.pruned_ms
         result.promised = max((signed.size for _, signed in self.checkpoints.known), default=0)
-        result.duplicates, result.runs = self.chain.duplicates, len(self.chain.runs)
+        result.records, result.duplicates = self.chain.records, self.chain.duplicates
+        result.runs = len(self.chain.runs)
         result.checkpoints = len(self.checkpoints.notes)
         if (newest := self.checkpoints.newest) is not None:
             result.newest_note, result.newest = newest[0].data, newest[1]
