@@ -7,6 +7,7 @@ on.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
@@ -19,7 +20,8 @@ from streams.audit.record.methodology import OVERLONG_PERCENT
 from streams.broker.topics import fold
 from streams.codec import Undecodable, decoder, encoder
 from streams.domain.coordination import Coordination, Made, Rules
-from streams.domain.identity import is_registrable, node_token
+from streams.domain.identity import NAME_MAX, is_registrable, node_token
+from streams.domain.plan import Choice
 from streams.errors import Fatal
 from streams.runtime.rules import rule_version
 from streams.runtime.stage import Message
@@ -36,6 +38,8 @@ SOURCES = ("control", "nodes", "targets", "artifacts.decided", "votes", "reports
 SCHEMAS = {"control": "control", "nodes": "node", "targets": "target", "votes": "vote", "reports": "report"}
 SCHEMAS |= {"artifacts.decided": "decided"}
 SIGNED = ("nodes", "reports")
+TAKEN_MAX = 20_000  # records in one step: a flood is for several
+HEAR_EVERY_S = 0.2
 TRANSACTION_TIMEOUT_MS = 15_000
 FENCE_TIMEOUT_S = 60
 
@@ -101,8 +105,12 @@ class Folder:
             return "unknown_node", "the node is not registered; icn node register"
         if not signed(node_token(self.key, name, node.generation), name, record):
             return "bad_signature", "header icn_mac does not fit node, record and the node's current token"
-        if min(event.get("artifact_count", 0), event.get("duration_ms", 0)) < 0:
-            return "out_of_range", "artifact_count and duration_ms: from 0 on"
+        if min(event.get("artifact_count", 0), event.get("duration_ms", 0), event.get("said_at", 0)) < 0:
+            return "out_of_range", "artifact_count, duration_ms and said_at: from 0 on"
+        if max(len(event.get(field, "")) for field in ("assignment", "target_id", "session")) > NAME_MAX:
+            return "out_of_range", f"assignment, target_id and session: at most {NAME_MAX} characters"
+        if "unknown" in (event.get("outcome"), event.get("kind")):
+            return "out_of_range", "an outcome or a kind that this release does not know"
         return "", ""
 
 
@@ -126,6 +134,7 @@ class Coordinator:
         )
         self.slot: int | None = None  # of the tick that is not over
         self.restored = 0
+        self.heard_s = 0.0
 
     def restore(self) -> None:
         """Fence whoever was before, and take its steps again."""
@@ -142,16 +151,17 @@ class Coordinator:
                 log.warning("%s/%d is no tick: %s", message.topic(), message.offset(), error)
                 continue
             self.folder.fold(self.inbox.take(step["read"]), lambda source, event: None)
-            take(self.core, step)
+            take(self.core, step, decide=False)
             self.slot = {"planned": step["slot"], "ended": None}.get(step["kind"], self.slot)
             self.restored += 1
         # what was said while nobody listened comes before the next plan, or a node that was heard by nobody would be offline
         self.inbox.catch_up()
 
     def poll(self, timeout_s: float) -> bool:
-        """Take in what has come. True: something a step could change is waiting."""
+        """Take in what has come. True: something a step could change is waiting, and the last one was a moment ago."""
         waiting = self.inbox.poll(timeout_s)
-        return "reports" in waiting or bool(self.core.claims and "artifacts.decided" in waiting)
+        useful = "reports" in waiting or bool(self.core.claims and "artifacts.decided" in waiting)
+        return useful and time.monotonic() - self.heard_s > HEAR_EVERY_S
 
     def begin(self, slot: int, slot_ms: int) -> Made:
         made = self._step(lambda: self.core.begin(slot, slot_ms))
@@ -159,11 +169,14 @@ class Coordinator:
         return made
 
     def hear(self) -> Made:
+        self.heard_s = time.monotonic()
         return self._step(self.core.hear)
 
     def end(self) -> Made:
+        """First everything that is there is taken in: what is claimed and not admitted by then was not true."""
         assert self.slot is not None
         slot = self.slot
+        self.inbox.catch_up()
         made = self._step(lambda: self.core.end(slot))
         self.slot = None
         return made
@@ -171,7 +184,7 @@ class Coordinator:
     def _step(self, step: Callable[[], Made]) -> Made:
         heard: list[tuple[str, dict[str, Any]]] = []
         self.inbox.poll(0)
-        dead = self.folder.fold(self.inbox.take(), lambda source, event: heard.append((source, event)))
+        dead = self.folder.fold(self.inbox.take(most=TAKEN_MAX), lambda source, event: heard.append((source, event)))
         made = step()
         self._commit(made, dead)
         for source, event in heard:
@@ -205,8 +218,10 @@ class Coordinator:
         self.inbox.close()
 
 
-def take(core: Coordination, step: dict[str, Any]) -> Made:
-    """The step that a tick's event tells of."""
+def take(core: Coordination, step: dict[str, Any], decide: bool = True) -> Made:
+    """The step that a tick's event tells of. decide False: as it was decided then, by whatever rules."""
     if step["kind"] == "planned":
-        return core.begin(step["slot"], step["slot_ms"])
+        fields = Choice.__dataclass_fields__
+        made = None if decide else [Choice(**{name: one[name] for name in fields}) for one in step["choices"]]
+        return core.begin(step["slot"], step["slot_ms"], made)
     return core.end(step["slot"]) if step["kind"] == "ended" else core.hear()

@@ -11,6 +11,7 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from streams.broker.topics import ends
 from streams.errors import BrokerError
+from streams.runtime.reread import as_record
 from streams.runtime.stage import Record
 from streams.settings import Settings
 from streams.topology import Topology
@@ -48,22 +49,26 @@ class Inbox:
         for message in self.consumer.consume(CHUNK, timeout_s):
             if message.error() is not None:
                 continue  # librdkafka goes on by itself once the broker is back
-            stamp = message.timestamp()[1]
-            record = Record(message.offset(), stamp, message.key(), message.value(), message.headers() or ())
-            self.waiting[self.alias[message.topic()], message.partition()].append(record)
+            self.waiting[self.alias[message.topic()], message.partition()].append(as_record(message))
         return {alias for (alias, _), records in self.waiting.items() if records}
 
-    def take(self, until: Mapping[str, int] | None = None) -> Iterator[Letter]:
-        """What is waiting: source by source, partition by partition. until: as `position` gave it; waits for all of it.
+    def take(self, until: Mapping[str, int] | None = None, most: int | None = None) -> Iterator[Letter]:
+        """What is waiting: source by source, partition by partition. until: as `position` gave it; waits for all of it. most: the rest
+        is left.
 
         Raises BrokerError.
         """
         if until is not None:
             self._wait_for(until)
+        left = most
         for alias in self.sources:
             for (name, partition), records in sorted(self.waiting.items()):
                 end = None if until is None else until.get(f"{alias}/{partition}", 0)
                 while name == alias and records and (end is None or records[0].offset < end):
+                    if left is not None:
+                        if left == 0:
+                            return
+                        left -= 1
                     record = records.popleft()
                     self.read[alias, partition] = record.offset + 1
                     yield Letter(alias, partition, record)

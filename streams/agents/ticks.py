@@ -108,6 +108,7 @@ class Cycle:
             self.began_ns, self.last = time.monotonic_ns(), slot
             self.promise.still_open(self.coordinator.core, slot)
         else:
+            self.promise.still_open(self.coordinator.core, slot)  # too late for any but a start: they have failed
             self.coordinator.slot = None
 
     def step(self, poll_s: float = POLL_S) -> None:
@@ -120,7 +121,7 @@ class Cycle:
             if coordinator.core.is_all_back or now_ms >= self._over_ms(open_):
                 self._end(open_)
                 return
-        elif slot != self.last and not self._is_over(slot):
+        elif slot != self.last and not self._is_over(slot) and self._begins_ms(slot) > coordinator.core.slot_ms:
             self.last = slot
             self._begin(slot)
             return
@@ -130,14 +131,17 @@ class Cycle:
     def _is_over(self, slot: int) -> bool:
         return self.schedule.slots is not None and slot >= self.schedule.slots
 
+    def _begins_ms(self, slot: int) -> int:
+        return self.schedule.t0_ms + slot * self.schedule.cadence_ms
+
     def _over_ms(self, slot: int) -> int:
-        return self.schedule.t0_ms + slot * self.schedule.cadence_ms + self.schedule.overlong_ms
+        return self._begins_ms(slot) + self.schedule.overlong_ms
 
     def _begin(self, slot: int) -> None:
         self.began_ns = time.monotonic_ns()
         self.promise.began(slot)
         with self._told(slot):
-            self.coordinator.begin(slot, self.schedule.t0_ms + slot * self.schedule.cadence_ms)
+            self.coordinator.begin(slot, self._begins_ms(slot))
 
     def _end(self, slot: int) -> None:
         with self._told(slot):

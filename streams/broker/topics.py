@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from operator import methodcaller
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
@@ -36,6 +37,19 @@ _LEADERLESS = (
     KafkaError._UNKNOWN_PARTITION,
     KafkaError._UNKNOWN_TOPIC,
 )
+
+
+# Not `message.headers()`: where a name is not UTF-8, confluent-kafka returns null pointers and an exception that is still pending. CPython
+# notices that in a call from C; once it has specialized a call from Python it doesn't, and the exception comes up anywhere.
+_headers = methodcaller("headers")
+
+
+def headers(message: Any) -> Sequence[tuple[str, bytes]] | None:
+    """Of a message; None: a name in them is not UTF-8. Once for each message: asked again, it hands out the null pointers."""
+    try:
+        return _headers(message) or ()
+    except (SystemError, UnicodeDecodeError):
+        return None
 
 
 def ends(consumer: Consumer, topic: str) -> dict[int, tuple[int, int]]:

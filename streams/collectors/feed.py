@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
 from typing import Any
 
@@ -26,7 +27,8 @@ class FeedCollector:
         response = self.web.changed(task)
         if response is None:
             return Collected(memory=dict(task.memory), unchanged=True)
-        feed = feedparser.parse(response.content, response_headers=dict(response.headers.items()))
+        # bytes alone would be tried as a file's name
+        feed = feedparser.parse(io.BytesIO(response.content), response_headers=dict(response.headers.items()))
         task.left_s()
         if not feed.entries and not feed.get("version"):
             raise CollectError(f"no feed: {feed.get('bozo_exception', 'neither RSS nor Atom')}"[:300])

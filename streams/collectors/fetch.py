@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import socket
 import threading
 import time
@@ -25,6 +26,11 @@ CHUNK = 1 << 16
 WAIT_MAX_S = 10.0  # for a single word of the server
 ROBOTS_FOR_S = 3_600.0
 ROBOTS_MAX_BYTES = 500 << 10  # RFC 9309
+CHARSETS = re.compile(
+    r"(utf[-_]?(8|8-sig|16|16le|16be|32)|us-ascii|ascii|latin-?1|iso-?8859-\d+|windows-\d+|cp\d+|koi8-[ru]|"
+    r"gb(2312|k|18030)|big5|euc-(jp|kr)|shift[-_]jis|iso-2022-jp)",
+    re.IGNORECASE,
+)
 AGENT = f"icn-streams/{__version__} (+https://pypi.org/project/icn-streams)"
 
 OPTIONS: dict[str, tuple[Any, Any]] = {
@@ -83,8 +89,7 @@ class Web:
     def session(self, task: Task) -> Iterator[requests.Session]:
         """For one task. At its deadline every connection is cut, whatever is going on there."""
         sockets: list[socket.socket] = []
-        session = requests.Session()
-        session.trust_env = True
+        session = _Session()
         session.max_redirects = REDIRECTS_MAX
         session.headers.update({"User-Agent": self.agent, "Connection": "close"})
         for scheme in ("http://", "https://"):
@@ -127,6 +132,23 @@ class Web:
                 rules.parse(["User-agent: *", "Disallow: /" if response.status_code >= 500 else "Disallow:"])
             known = self._robots[site] = (time.monotonic(), rules)
         return known[1].can_fetch(self.agent, url)
+
+
+class _Session(requests.Session):
+    """Gives away nothing of this machine's: no netrc, and what was sent to one host is not sent to where it redirects."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.auth = _nothing  # with none at all, netrc would be asked
+
+    def rebuild_auth(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
+        before, now = urlsplit(response.request.url or ""), urlsplit(prepared_request.url or "")
+        if (before.scheme, before.netloc) != (now.scheme, now.netloc):
+            prepared_request.headers.pop("Authorization", None)
+
+
+def _nothing(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    return request
 
 
 class _Bounded(HTTPAdapter):
@@ -209,6 +231,8 @@ def text_of(response: requests.Response) -> str:
     about = Message()
     about["Content-Type"] = response.headers.get("Content-Type", "")
     charset = about.get_content_charset("utf-8-sig")  # requests would guess Latin-1 for any text/*
+    if not CHARSETS.fullmatch(charset):  # some of Python's take hours for a megabyte
+        raise CollectError(f"no text: charset {charset[:40]!r}")
     try:
         return response.content.decode(charset)
     except (LookupError, UnicodeDecodeError) as error:

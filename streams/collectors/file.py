@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from streams.errors import ArtifactError
 from streams.sdk.files import GROWS, read_artifacts
 
 FILES_MAX = 100_000
+SKIPPED_MAX = 100
+SETTLES_S = 2.0  # a file that nobody has written to for so long ends where it ends
 
 
 def _folders(value: Any) -> list[Path]:
@@ -42,6 +45,7 @@ class FileCollector:
                 seen = file.stat()
                 state = [seen.st_mtime_ns, seen.st_size]
                 last = before.get(str(file))
+                settled = time.time() - seen.st_mtime > SETTLES_S
                 if last is not None and last[:2] == state:
                     now[str(file)] = last
                     continue
@@ -49,7 +53,7 @@ class FileCollector:
                     skipped.append(f"{file}: {seen.st_size:,} bytes; at most {task.size_max_bytes:,} are taken")
                     now[str(file)] = [*state, "", 0]
                     continue
-                taken, now[str(file)] = _new(file, state, last, skipped)
+                taken, now[str(file)] = _new(file, state, last, skipped, settled)
             except OSError as error:
                 skipped.append(f"{file}: {error.strerror}")
                 continue
@@ -92,10 +96,12 @@ def _files(place: Path) -> Iterator[Path]:
         yield file
 
 
-def _new(file: Path, state: list[int], last: Any, skipped: list[str]) -> tuple[list[dict[str, Any]], list[Any]]:
-    """The artifacts that were not there the last time, and what to remember: mtime, size, hash of what was read, artifacts in it."""
+def _new(
+    file: Path, state: list[int], last: Any, skipped: list[str], settled: bool
+) -> tuple[list[dict[str, Any]], list[Any]]:
+    """The artifacts that were not there the last time, and what to remember: mtime, bytes that were read, their hash, artifacts in them."""
     data = file.read_bytes()
-    if file.suffix.lower() == ".jsonl":
+    if file.suffix.lower() in GROWS and not settled:
         data = data[: data.rfind(b"\n") + 1]  # somebody may be in the middle of a line
     found, number = list[dict[str, Any]](), 0
     known = _known(file, data, last)
@@ -104,14 +110,15 @@ def _new(file: Path, state: list[int], last: Any, skipped: list[str]) -> tuple[l
         if number <= known:
             continue
         if isinstance(fields, ArtifactError):
-            skipped.append(f"{where}: {fields}")
+            if len(skipped) < SKIPPED_MAX:
+                skipped.append(f"{where}: {fields}")
         else:
             found.append({"source": file.as_uri(), **fields})
-    return found, [*state, hashlib.sha256(data).hexdigest(), number, len(data)]
+    return found, [state[0], len(data), hashlib.sha256(data).hexdigest(), number]
 
 
 def _known(file: Path, data: bytes, last: Any) -> int:
     """Artifacts at the begin of a file that only grew: those of the last time."""
-    if last is None or len(last) < 5 or file.suffix.lower() not in GROWS or len(data) < last[4]:
+    if last is None or file.suffix.lower() not in GROWS or len(data) < last[1]:
         return 0
-    return int(last[3]) if hashlib.sha256(data[: last[4]]).hexdigest() == last[2] else 0
+    return int(last[3]) if hashlib.sha256(data[: last[1]]).hexdigest() == last[2] else 0

@@ -28,6 +28,8 @@ KINDS = {
     "text/plain": (".txt", "text"),
     "text/markdown": (".md", "text"),
 }
+SKIPPED_MAX = 100  # told of; the rest is left out in silence
+LOOK_EVERY = 1_000
 STRUCTURED = (".json", ".jsonl", ".csv")
 
 
@@ -51,10 +53,8 @@ class HttpCollector:
             return Collected(memory=memory)
         suffix, type_ = _kind(task, response.headers.get("Content-Type", ""), response.url)
         source = {"source": response.url, "metadata": {"source_type": "web", "collection_method": "http"}}
-        if suffix in STRUCTURED and (found := _artifacts(response.content, suffix, response.url)) is not None:
+        if suffix in STRUCTURED and (found := _artifacts(response.content, suffix, task)) is not None:
             items, skipped = found
-            if len(items) > task.items_max:
-                raise CollectError(f"{len(items):,} artifacts at once; at most {task.items_max:,} are taken")
             return Collected([{**source, **item} for item in items], memory, skipped=skipped)
         return Collected([{**source, "content": text_of(response), "content_type": type_}], memory)
 
@@ -79,11 +79,17 @@ def _kind(task: Task, media: str, url: str) -> tuple[str, str]:
     raise CollectError(f"{name} is no text that could be taken")
 
 
-def _artifacts(data: bytes, suffix: str, url: str) -> tuple[list[dict[str, Any]], list[str]] | None:
+def _artifacts(data: bytes, suffix: str, task: Task) -> tuple[list[dict[str, Any]], list[str]] | None:
     """Those in it and what could not be read; None: these are no artifacts, but it is one."""
     items: list[dict[str, Any]] = []
     skipped: list[str] = []
-    for where, fields in read_artifacts(f"{url}#{suffix}", data):
+    for number, (where, fields) in enumerate(read_artifacts(f"answer{suffix}", data)):
+        if len(items) > task.items_max:
+            raise CollectError(f"more than {task.items_max:,} artifacts at once")
+        if number % LOOK_EVERY == 0:
+            task.left_s()
+        if len(skipped) >= SKIPPED_MAX and "content" not in fields_of(fields):
+            continue
         if isinstance(fields, ArtifactError):
             skipped.append(f"{where}: {fields}")
         elif "content" in fields:
@@ -91,6 +97,11 @@ def _artifacts(data: bytes, suffix: str, url: str) -> tuple[list[dict[str, Any]]
         else:
             skipped.append(f"{where}: no content")
     return (items, skipped) if items else None
+
+
+def fields_of(found: dict[str, Any] | ArtifactError) -> dict[str, Any]:
+    """{} of what is none."""
+    return {} if isinstance(found, ArtifactError) else found
 
 
 def canonical(value: Any) -> str:

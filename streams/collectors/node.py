@@ -11,12 +11,13 @@ from typing import Any
 from confluent_kafka import Consumer, TopicPartition
 
 from streams.broker.registrations import kept_token, registered
-from streams.broker.topics import ends, fold
+from streams.broker.topics import ends, fold, headers
 from streams.codec import Undecodable, decoder
 from streams.collectors.collector import find
 from streams.collectors.config import Config
 from streams.collectors.job import Ended, work
 from streams.collectors.memory import Memory
+from streams.domain.identity import MAC_HEADER, is_signed
 from streams.errors import IcnError
 from streams.sdk.node import Node
 from streams.sdk.partition import partition_of
@@ -48,7 +49,12 @@ class CollectingNode:
                 f'node "{self.name}" is registered without a capability, so nothing is ever assigned to it',
                 f"icn node register {self.name} --rotate --principal {about['principal']} --capability file",
             )
-        self.capacity = min(config.capacity or about["capacity"], about["capacity"])
+        self.capacity = about["capacity"]
+        if config.capacity is not None and config.capacity < self.capacity:
+            raise IcnError(
+                f"capacity {config.capacity}: the plan counts on {self.capacity}, as {self.name} is registered",
+                f"icn node register {self.name} --rotate --principal {about['principal']} --capacity {config.capacity}",
+            )
         self.collectors = find(config.collectors, able)
         self.cadence_s = duration_ms(topology.protocol["coordination"]["cadence"]) / 1000
         self.folder = settings.state / "collect" / self.name
@@ -74,7 +80,7 @@ class CollectingNode:
         newest: tuple[dict[str, Any], int] | None = None
         decode = decoder("node")
         for message in fold(self.settings, self.topology.topic("nodes").name, last=LOOK_BACK):
-            if message.key() == self.name.encode():
+            if message.key() == self.name.encode() and self._is_ours(message):
                 try:
                     newest = decode(message.value() or b""), message.timestamp()[1]
                 except Undecodable:
@@ -89,6 +95,11 @@ class CollectingNode:
                 )
         self.folder.mkdir(parents=True, exist_ok=True)
         path.write_text(self.voice.session)
+
+    def _is_ours(self, message: Any) -> bool:
+        """Said with our token: anybody can write our name."""
+        macs = [value for name, value in headers(message) or () if name.partition("\0")[0] == MAC_HEADER]
+        return len(macs) == 1 and is_signed(self.voice.token, self.voice.key, message.value() or b"", macs[0])
 
     def _assignments(self) -> Consumer:
         """From now on: what an earlier process had been given is given anew, once we say that we have started."""

@@ -18,6 +18,7 @@ from streams.collectors.options import read
 
 REMEMBERED = 50_000  # objects
 SKIPPED_MAX = 20
+OBJECT_MAX = 64 << 10
 TLP = {
     "marking-definition--94868c89-83c2-464b-929b-a1a8aa3c8487": "CLEAR",
     "marking-definition--bab4a63c-aed9-4cf5-a766-dfca5abac2bb": "GREEN",
@@ -80,6 +81,10 @@ def objects_of(objects: Iterable[Any], task: Task, memory: dict[str, Any]) -> Co
             continue
         task.left_s()
         try:
+            if len(canonical(one)) > OBJECT_MAX:
+                raise ValueError(
+                    f"more than {OBJECT_MAX:,} characters: a pattern of that length takes minutes to check"
+                )
             stix2.parse(one, allow_custom=True, version="2.1")
             one["id"].index("--")  # what it takes for a custom type may be anything
         except (STIXError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 from taxii2client.common import _HTTPConnection
 from taxii2client.exceptions import TAXIIServiceException
@@ -15,21 +16,27 @@ from streams.collectors.collector import Collected, CollectError, Task
 from streams.collectors.fetch import OPTIONS, Web
 from streams.collectors.options import read
 from streams.collectors.stix import objects_of
+from streams.errors import IcnError
 
 PAGE = 500
 OVERLAP = timedelta(minutes=10)  # objects that were being added while we read; they are known, and not taken twice
 
-_OPTIONS: dict[str, tuple[Any, Any]] = {**OPTIONS, "user": (str, ""), "password": (str, "")}
+_OPTIONS: dict[str, tuple[Any, Any]] = {**OPTIONS, "user": (str, ""), "password": (str, ""), "hosts": (list, [])}
 
 
 class TaxiiCollector:
-    """Location: a collection's URL. User and password are the node's: a target is for everybody to read."""
+    """Location: a collection's URL. User and password are the node's, for everybody can read a target; and for these hosts (host or
+    host:port) only, for whoever adds targets names the host."""
 
     capability = "taxii"
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         found = read(self.capability, options, _OPTIONS)
-        self.user, self.password = found["user"] or None, found["password"] or None
+        self.user, self.password, self.hosts = found["user"], found["password"], found["hosts"]
+        if self.user and not self.hosts:
+            raise IcnError(
+                "collector taxii: a user without hosts", "hosts: [taxii.example.org] says who may see the password"
+            )
         self.web = Web({**found, "robots": False})  # an interface for machines
 
     def collect(self, task: Task) -> Collected:
@@ -38,8 +45,10 @@ class TaxiiCollector:
         more = {"added_after": since} if since else {}
         objects: list[Any] = []
         with self.web.session(task) as session:
-            connection = _HTTPConnection(self.user, self.password, user_agent=self.web.agent, version="2.1")
-            session.auth, connection.session = connection.session.auth, session
+            connection = _HTTPConnection(user_agent=self.web.agent, version="2.1")
+            connection.session = session
+            if self.user and urlsplit(task.location).netloc in self.hosts:
+                session.auth = (self.user, self.password)
             try:
                 collection = Collection(task.location.rstrip("/") + "/", conn=connection)
                 for page in as_pages(collection.get_objects, per_request=PAGE, **more):

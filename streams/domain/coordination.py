@@ -7,17 +7,19 @@ the same plans, so whoever replays the topics can check each of them.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from streams.domain import targets as aims
 from streams.domain.health import LAST, Attempt, Health, Limits, Seen, health
-from streams.domain.plan import Job, Plan, Worker, plan
+from streams.domain.plan import Choice, Job, Plan, Worker, plan
 from streams.domain.targets import Assignment, Progress, Target
 
 UNTRIED = 0.5  # usefulness of a node that has not tried yet: as its reputation begins
 REMEMBERED = 10_000  # assignments that are over, so that a late answer is known as such
+JOBS_MAX = 2_000  # targets that one tick plans: the most important of those that are due
+ERROR_MAX = 500  # characters of a node's words
 
 SUCCESS, UNCHANGED, EMPTY, FAILURE = "success", "unchanged", "empty", "failure"
 GOOD = ("UNIQUE", "UPGRADED")
@@ -54,6 +56,7 @@ class Node:
     capacity: int = 0
     capabilities: frozenset[str] = frozenset()
     session: str = ""
+    said_at: int = 0  # by its own clock; what is not newer was copied, and says nothing
     heartbeat_ms: int | None = None
     attempts: deque[Attempt] = field(default_factory=lambda: deque(maxlen=LAST))
     artifacts: deque[tuple[str, bool]] = field(default_factory=lambda: deque(maxlen=LAST))  # (id, was new)
@@ -141,24 +144,34 @@ class Coordination:
 
     def _node(self, event: Mapping[str, Any], at_ms: int) -> None:
         node = self._node_of(event["node_id"])
+        if event["said_at"] <= node.said_at:
+            self.refused["nodes: repeated"] += 1
+            return
+        node.said_at = event["said_at"]
         if event["kind"] == "stopped":
             if event["session"] == node.session:
                 node.session, node.heartbeat_ms = "", None
                 self._gone(event["node_id"], "stopped")
             return
-        if event["kind"] == "started":
+        if event["session"] != node.session:
             # whatever an earlier process of it had taken, this one does not know
             self._gone(event["node_id"], "started again")
             node.session = event["session"]
-        if event["session"] == node.session:
-            node.heartbeat_ms = at_ms
+        node.heartbeat_ms = at_ms
 
     def _gone(self, node_id: str, why: str) -> None:
-        """What it had is for others; nobody's fault."""
+        """What it had is for others. No failure of the node, but an attempt of the target, unless it was taken off: one that brings down
+        its nodes must not go from one to the next for ever."""
         for key, one in list(self.open.items()):
-            if one.node_id == node_id:
-                self._close(key, why)
-                self.progress[one.target_id] = aims.given_up(self.progress[one.target_id], key)
+            if one.node_id != node_id:
+                continue
+            self._close(key, why)
+            progress, target = self.progress[one.target_id], self.targets[one.target_id]
+            if why == "unregistered":
+                self.progress[one.target_id] = aims.given_up(progress, key)
+            else:
+                rules = self.rules.targets
+                self.progress[one.target_id] = aims.failed(target, progress, key, self.now_ms, rules, at_once=True)
 
     def _close(self, key: str, why: str) -> Open:
         one = self.open.pop(key)._replace(over=why)
@@ -194,27 +207,29 @@ class Coordination:
 
     # -- a tick -----------------------------------------------------------
 
-    def begin(self, slot: int, slot_ms: int) -> Made:
-        """Who collects what in this tick."""
+    def begin(self, slot: int, slot_ms: int, chosen: Sequence[Choice] | None = None) -> Made:
+        """Who collects what in this tick. chosen: what was decided then, to come to the same state without deciding again."""
         self.now_ms = max(self.now_ms, slot_ms)
         self.slot_ms, self.outcomes = slot_ms, Counter()
         made = Made(collections=self._give_up_silent(slot_ms))
         told = {node_id: self.health(node_id, slot_ms) for node_id in sorted(self.nodes)}
         jobs = self._jobs(slot_ms, told)
-        planned = plan(jobs, self._workers(told, slot_ms))
+        due = len(jobs)
+        planned = plan(jobs[:JOBS_MAX], self._workers(told, slot_ms)) if chosen is None else Plan(list(chosen))
         for choice in planned.choices:
-            self._assign(choice.target_id, choice.node_id, slot, slot_ms, made)
+            if choice.target_id in self.targets:  # also where other rules chose
+                self._assign(choice.target_id, choice.node_id, slot, slot_ms, made)
         made.tick = {
             "kind": "planned",
             "slot": slot,
             "slot_ms": slot_ms,
-            "due": len(jobs),
+            "due": due,
             "choices": [
                 {**vars(choice), "assignment_id": assignment_id(slot_ms, choice.target_id)}
                 for choice in planned.choices
             ],
             "left": [{"target_id": target, "reason": why} for target, why in planned.left.items()],
-            "risks": self._risks(planned, told),
+            "risks": self._risks(planned, told, due),
             "nodes": [self._told(node_id, one, planned) for node_id, one in told.items()],
             **self._taken(),
         }
@@ -281,7 +296,7 @@ class Coordination:
         return found
 
     def _jobs(self, now_ms: int, told: Mapping[str, Health]) -> list[Job]:
-        """What is due. Who has tried in vain is left out, as long as somebody has not."""
+        """What is due, the most important first. Who has tried in vain is left out, as long as somebody has not."""
         jobs = []
         for key, target in sorted(self.targets.items()):
             progress = self.progress[key]
@@ -290,7 +305,9 @@ class Coordination:
                 not_by = frozenset(n for n in progress.tried if not aims.may_try(progress, n, self.rules.targets))
                 others = {n for n, one in told.items() if one.alive and needed in self.nodes[n].capabilities} - not_by
                 jobs.append(Job(key, needed, target.priority, not_by if others else frozenset()))
-        return jobs
+        return sorted(
+            jobs, key=lambda job: (-job.priority, self.progress[job.target_id].collected_ms or 0, job.target_id)
+        )
 
     def _workers(self, told: Mapping[str, Health], now_ms: int) -> list[Worker]:
         """Those that are alive. A degraded one gets a single probe from time to time."""
@@ -350,7 +367,8 @@ class Coordination:
         if one.over in (SUCCESS, UNCHANGED, EMPTY, FAILURE):
             self.refused["answered before"] += 1
             return _collection(key, one, "unknown", 0, claimed, at_ms, 0, "answered before")
-        outcome, error, admitted = report["outcome"], report["error"], self.admitted[key]
+        outcome, admitted = report["outcome"], self.admitted[key]
+        error = None if report["error"] is None else report["error"][:ERROR_MAX]
         if outcome == SUCCESS and admitted < claimed and not final:
             return None
         if outcome == SUCCESS and (admitted < claimed or admitted == 0):
@@ -374,9 +392,9 @@ class Coordination:
                 self.outcomes[outcome] += 1
         if progress is None or target is None:
             return
-        if outcome in (SUCCESS, UNCHANGED):
+        if outcome == SUCCESS or (outcome == UNCHANGED and not late):
             # another node may be at it: it goes on, and its answer counts for the node, while the target has what it needs
-            self.progress[one.target_id] = aims.collected(progress, one.slot_ms)
+            self.progress[one.target_id] = aims.collected(progress, key, one.slot_ms)
         else:
             self.progress[one.target_id] = aims.failed(target, progress, key, at_ms, self.rules.targets)
 
@@ -416,10 +434,12 @@ class Coordination:
             "advice": one.advice,
         }
 
-    def _risks(self, planned: Plan, told: Mapping[str, Health]) -> list[str]:
+    def _risks(self, planned: Plan, told: Mapping[str, Health], due: int) -> list[str]:
         alive = sum(one.alive for one in told.values())
         if not self.targets:
             return ["there is no target: icn target add"]
+        if due > JOBS_MAX:
+            return [f"{due - JOBS_MAX} more targets are due than one tick plans", *planned.risks]
         return planned.risks if alive else ["no node is alive", *planned.risks]
 
 

@@ -80,10 +80,13 @@ def assigned(progress: Progress, assignment: Assignment) -> Progress:
     return replace(progress, assignment=assignment)
 
 
-def collected(progress: Progress, slot_ms: int) -> Progress:
-    """A success, or unchanged; also a late one: what was collected is collected. slot_ms: of the tick it was assigned in, so that a
-    target of every hour stays one of every hour, however long it takes."""
-    return Progress(collected_ms=max(slot_ms, progress.collected_ms or 0))
+def collected(progress: Progress, assignment_id: str, slot_ms: int) -> Progress:
+    """A success, or unchanged; also a late one: what was collected is collected, while who has it now still has it. slot_ms: of the tick it
+    was assigned in, so that a target of every hour stays one of every hour, however long it takes."""
+    assignment = progress.assignment
+    if assignment is not None and assignment.id == assignment_id:
+        assignment = None
+    return Progress(assignment, max(slot_ms, progress.collected_ms or 0))
 
 
 def failed(

@@ -7,25 +7,16 @@ the headers of that one record. Such a record has no headers here, for the stage
 from __future__ import annotations
 
 from collections.abc import Iterator
-from operator import methodcaller
 from typing import Any
 
-from streams.broker.topics import fold
+from streams.broker.topics import fold, headers
 from streams.runtime.stage import Record
 from streams.settings import Settings
 
-# Not `message.headers()`: where a name is not UTF-8, confluent-kafka returns null pointers and an exception that is still pending. CPython
-# notices that in a call from C; once it has specialized a call from Python it doesn't, and the exception comes up anywhere.
-_headers = methodcaller("headers")
-
 
 def as_record(message: Any) -> Record:
-    """A librdkafka message as stages see records. Once for each message: asked again for its headers, it hands out the null pointers."""
-    try:
-        headers = _headers(message) or ()
-    except (SystemError, UnicodeDecodeError):
-        headers = None
-    return Record(message.offset(), message.timestamp()[1], message.key(), message.value(), headers)
+    """A librdkafka message as stages see records. Once for each message: see `headers`."""
+    return Record(message.offset(), message.timestamp()[1], message.key(), message.value(), headers(message))
 
 
 def reread(settings: Settings, topic: str, partition: int, start: int, end: int) -> Iterator[Record]:

@@ -15,7 +15,7 @@ import streams
 from streams.topology import PACKAGE, Topology
 
 DECIDING_CODE = ("domain", "tables", "agents", "avro.py", "codec.py")
-DECIDING_LIBRARIES = ("fastavro",)
+DECIDING_LIBRARIES = ("fastavro", "numpy", "scipy")
 
 
 def ingredients(topology: Topology) -> dict[str, Any]:

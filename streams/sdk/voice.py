@@ -21,13 +21,15 @@ class Voice:
     def __init__(self, topology: Topology, settings: Settings, node_id: str, token: bytes) -> None:
         self.node_id, self.key, self.token = node_id, node_id.encode(), token
         self.session = secrets.token_hex(8)
+        self._said_ms = 0
         self.topics = {alias: topology.topic(alias).name for alias in ("nodes", "reports")}
         self.encode = {"nodes": encoder("node"), "reports": encoder("report")}
         self.producer = Producer(settings.librdkafka_producer(**{"client.id": f"icn-node-{node_id}"}))
 
     def say(self, kind: str, load: int = 0) -> None:
         """kind: started, heartbeat or stopped. load: collections it is at."""
-        self._send("nodes", {"kind": kind, "session": self.session, "load": load, "said_at": _now_ms()})
+        self._said_ms = max(self._said_ms + 1, _now_ms())  # what is not newer than the last counts nothing
+        self._send("nodes", {"kind": kind, "session": self.session, "load": load, "said_at": self._said_ms})
 
     def report(
         self,

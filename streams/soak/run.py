@@ -97,8 +97,12 @@ class Soak:
         return Supervisor(modules, self.children, last=("sealer",))
 
     def _fleet(self) -> Fleet:
+        """As it was when the run began: what is promised is not made easier on the way."""
         assert self.kept.fleet is not None
-        return read_fleet(Path(self.kept.fleet))
+        path = self.state / "fleet.yaml"
+        if not path.exists():
+            write_whole(path, Path(self.kept.fleet).read_bytes())
+        return read_fleet(path)
 
     def _port(self) -> int:
         path = self.state / "sources.port"
@@ -164,7 +168,10 @@ class Soak:
             over = ends_s is not None and time.time() > ends_s - END_S
             if began and not over and now_s - sight.progress_s > watchdog_s:
                 self._bite(supervisor, now_s - sight.progress_s)
-                sight.progress_s = now_s
+                sight.progress_s, watchdog_s = (
+                    now_s,
+                    2 * watchdog_s,
+                )  # a long fold is no standstill: give it more next time
             if sight.slot // PROGRESS_TICKS > told // PROGRESS_TICKS or (told == 0 and sight.slot > 0):
                 told = sight.slot
                 self.say(self._words(schedule, sight, supervisor))

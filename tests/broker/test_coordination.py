@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import time
 from collections import Counter
@@ -15,6 +16,7 @@ from streams.broker.registrations import unregister
 from streams.broker.targets import add, remove
 from streams.replay.coordination import verify_coordinator
 from streams.runtime.rules import rule_version
+from tests.broker.test_poison import NotUtf8, send_raw
 from tests.support.chain import check_replay, node, settled
 from tests.support.collecting import FAST, FakeNode, pages, told
 from tests.support.network import Network, network, wait_until
@@ -93,6 +95,11 @@ def test_who_speaks_is_checked(brokers: str, tmp_path: Path) -> None:
         n2.voice.node_id = "n1"
         n2.voice.report(*claim)  # in n1's name, with n2's token
         n2.voice.producer.produce(net.topic("reports"), b"garbage", b"n1")
+        asyncio.run(send_raw(net, b"n1", b"x", [(NotUtf8("h"), b"v")], "reports"))
+        n1.voice.report(
+            "A" * 1_600_000, job["target_id"], "success", 1
+        )  # its answer would be larger than a record may be
+        n1.voice.report(job["assignment_id"], job["target_id"], "unknown")
         n2.voice.flush(10)
         n1.voice.report(*claim)  # nothing was submitted
         n1.work(3, jobs.append)
@@ -100,6 +107,7 @@ def test_who_speaks_is_checked(brokers: str, tmp_path: Path) -> None:
         judged = found[job["assignment_id"]]
         assert (judged["artifact_count"], judged["claimed"], judged["node_id"]) == (0, 7, "n1")
         refused = sum((Counter(one["refused"]) for one in told(net, "ticks")), Counter())
+        assert refused["reports: out_of_range"] == 2 and refused["reports: not_avro"] == 2
         assert refused["reports: bad_signature"] == 1 and refused["not its assignment"] == 1
         shown = net.icn("dlq", "list", "--json", check=False).stdout
         assert shown.count("bad_signature") >= 1

@@ -30,7 +30,9 @@ class NotUtf8(str):
         return b"\xff\xfe"
 
 
-async def send_raw(net: Network, key: bytes, value: bytes, headers: list[tuple[str, bytes]]) -> None:
+async def send_raw(
+    net: Network, key: bytes, value: bytes, headers: list[tuple[str, bytes]], alias: str = "artifacts.raw"
+) -> None:
     """One record past the client library's checks."""
     producer = aiokafka.AIOKafkaProducer(bootstrap_servers=net.settings.brokers)
     await producer.start()
@@ -38,7 +40,7 @@ async def send_raw(net: Network, key: bytes, value: bytes, headers: list[tuple[s
     batch._builder = PythonBuilder(2, 0, 0, -1, -1, -1, 1 << 16)
     batch._builder.append(0, int(time.time() * 1000), key, value, headers)
     batch._relative_offset = 1
-    await (await producer.send_batch(batch, net.topic("artifacts.raw"), partition=0))
+    await (await producer.send_batch(batch, net.topic(alias), partition=0))
     await producer.stop()
 
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import pytest
@@ -16,7 +17,8 @@ from streams.collectors.collector import Collected, CollectError, Task
 from streams.collectors.feed import FeedCollector
 from streams.collectors.stix import StixCollector
 from streams.collectors.taxii import TaxiiCollector
-from tests.support.web import Site, site, text
+from streams.errors import IcnError
+from tests.support.web import Site, redirect, site, text
 
 RSS = """<?xml version="1.0"?><rss version="2.0"><channel><title>News</title><link>https://example.org</link>{}</channel></rss>"""
 ENTRY = "<item><title>Title {0}</title><link>https://example.org/{0}</link><guid>{0}</guid><description>Text {0}</description></item>"
@@ -186,16 +188,38 @@ def test_a_collection_is_read_page_by_page_and_then_only_what_was_added(taxii: t
     url, add = taxii
     others = [{**MALWARE, "id": f"malware--31b940d4-6f7f-459a-80ea-9c1f17b5891{n}", "name": f"m{n}"} for n in range(5)]
     add(*others)
-    collector = TaxiiCollector({"per_host": "0s", "user": "icn", "password": "secret"})
+    own = {"user": "icn", "password": "secret", "hosts": [urlsplit(url).netloc]}
+    collector = TaxiiCollector({"per_host": "0s", **own})
     first = collector.collect(task(url))
     assert sorted(json.loads(item["content"])["name"] for item in first.items) == ["m0", "m1", "m2", "m3", "m4"]
     assert collector.collect(task(url, first.memory)).unchanged
     add(INDICATOR)
     (new,) = collector.collect(task(url, first.memory)).items
     assert new["metadata"]["stix_type"] == "indicator"
-    for wrong in ({}, {"user": "icn", "password": "wrong"}):
+    for wrong in ({}, own | {"password": "wrong"}, own | {"hosts": ["example.org"]}):
         with pytest.raises(CollectError, match="401"):
             TaxiiCollector({"per_host": "0s", **wrong}).collect(task(url))
+
+
+def test_a_password_is_for_the_hosts_that_are_named_and_not_for_where_they_redirect(server: Site) -> None:
+    with pytest.raises(IcnError, match="a user without hosts"):
+        TaxiiCollector({"user": "icn", "password": "secret"})
+    with site() as other:
+        server.pages["/c/"] = redirect(other.url("/c/"))
+        own = {"per_host": "0s", "user": "icn", "password": "secret", "hosts": [urlsplit(server.root).netloc]}
+        for place in (server.url("/c/"), other.url("/c/")):
+            with pytest.raises(CollectError):
+                TaxiiCollector(own).collect(task(place))
+        assert "authorization" in server.asked[0][1]
+        assert len(other.asked) >= 2 and not any("authorization" in headers for _, headers in other.asked)
+
+
+@pytest.mark.parametrize("body", ["/dev/zero", "{path}"])
+def test_a_feed_that_names_a_file_of_ours_is_no_feed(server: Site, body: str, tmp_path: Path) -> None:
+    """A parser may take short bytes for a file's name."""
+    (tmp_path / "secret.xml").write_text(RSS.format(ENTRY.format("secret")))
+    with pytest.raises(CollectError, match="no feed"):
+        feed(server, body.format(path=tmp_path / "secret.xml"))
 
 
 def test_what_is_no_taxii_is_a_failure(server: Site) -> None:

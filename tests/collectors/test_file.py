@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -58,13 +59,24 @@ def test_of_a_file_that_grows_only_the_new_lines_are_taken(
     assert len(collect(file, tmp_path, first.memory).items) in (1, 2), "written anew: all of it"
 
 
-def test_a_line_that_is_being_written_is_for_the_next_time(tmp_path: Path) -> None:
-    file = tmp_path / "x.jsonl"
-    file.write_text('{"content": "a"}\n{"content": "b')
+@pytest.mark.parametrize(
+    ("name", "begun", "whole"),
+    [
+        ("x.jsonl", '{"content": "a"}\n{"content": "b', '{"content": "a"}\n{"content": "bc"}\n'),
+        ("x.csv", "content\na\nb", "content\na\nbc\n"),
+    ],
+)
+def test_a_line_that_is_being_written_is_for_the_next_time(name: str, begun: str, whole: str, tmp_path: Path) -> None:
+    """And one that nobody goes on with for two seconds ends there."""
+    file = tmp_path / name
+    file.write_text(begun)
     first = collect(file, tmp_path)
     assert (contents(first), first.skipped) == (["a"], [])
-    file.write_text('{"content": "a"}\n{"content": "b"}\n')
-    assert contents(collect(file, tmp_path, first.memory)) == ["b"]
+    file.write_text(whole)
+    assert contents(collect(file, tmp_path, first.memory)) == ["bc"]
+    file.write_text(whole[:-1])
+    os.utime(file, (time.time() - 60, time.time() - 60))
+    assert contents(collect(file, tmp_path, first.memory)) == ["bc"]
 
 
 def test_what_can_not_be_read_is_told_and_the_rest_counts(tmp_path: Path) -> None:

@@ -74,6 +74,11 @@ def test_artifacts_in_json_lines_or_a_table_are_read_one_by_one(server: Site, bo
     assert len(found.skipped) == (path == "/x")
 
 
+def test_little_is_told_of_much_that_can_not_be_read(server: Site) -> None:
+    found = fetch(server, text("[" + "1," * 100_000 + '{"content": "a"}]', "application/json"))
+    assert (len(found.items), len(found.skipped)) == (1, 100)
+
+
 def test_other_json_is_one_artifact_and_the_target_may_say_what_it_is(server: Site) -> None:
     (item,) = fetch(server, text('{"cve": 1}', "application/json")).items
     assert (item["content"], item["content_type"]) == ('{"cve": 1}', "data")
@@ -104,6 +109,7 @@ def test_a_redirect_is_followed_and_the_source_is_where_it_led(server: Site) -> 
         (web.cut_short, "10 bytes read, 90 more expected"),
         (text(b"\xff\xfe", "text/plain; charset=utf-8"), "no text"),
         (text("x", "text/plain; charset=nonsense"), "no text"),
+        (text("a" * 1_000_000, "text/plain; charset=punycode"), "no text"),  # hours of CPU
         (text(b"%PDF", "application/pdf"), "application/pdf is no text"),
     ],
     ids=lambda value: "" if isinstance(value, str) else getattr(value, "__name__", ""),

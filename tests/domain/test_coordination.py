@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from streams.domain.coordination import Coordination, Made, Rules
+from streams.domain.coordination import JOBS_MAX, Coordination, Made, Rules
 from streams.domain.targets import Target
 
 MINUTE = 60_000
@@ -19,7 +19,7 @@ class World:
 
     def __init__(self, *targets: Target, rules: Rules = RULES) -> None:
         self.core, self.slot = Coordination(rules), -1
-        self.now_ms = 0
+        self.now_ms = self.said = 0
         for target in targets:
             self.add(target)
 
@@ -51,8 +51,9 @@ class World:
         if alive:
             self.says(name, "started")
 
-    def says(self, name: str, kind: str = "heartbeat", session: str = "s1") -> None:
-        self.tell("nodes", kind=kind, node_id=name, session=session)
+    def says(self, name: str, kind: str = "heartbeat", session: str = "s1", said_at: int | None = None) -> None:
+        self.said += 1
+        self.tell("nodes", kind=kind, node_id=name, session=session, said_at=self.said if said_at is None else said_at)
 
     def tick(self, *alive: str, minutes: int = 1) -> Made:
         """The next one; these say that they are alive just before."""
@@ -252,14 +253,60 @@ def test_a_node_without_heartbeat_is_offline_and_has_failed() -> None:
 
 
 def test_a_restarted_node_has_forgotten_what_it_had() -> None:
-    """It is given the target anew; a heartbeat of its earlier process says nothing."""
+    """It is given the target anew."""
     world = World(PAGE)
     world.node("n1")
     world.tick()
     world.says("n1", "started", session="s2")
-    made = world.tick("n1")
+    made = world.tick()
     assert who(made) == {PAGE.id: "n1"}
-    assert world.core.nodes["n1"].heartbeat_ms == 0, "s1 is not s2"
+    assert made.tick["given_up"][0]["reason"] == "started again"
+    assert world.core.progress[PAGE.id].attempts == 1, "a target that brings down its nodes must not go round for ever"
+
+
+def test_a_copied_word_of_a_node_says_nothing() -> None:
+    """An old `started` would take its assignments, an old heartbeat would keep a dead node alive."""
+    world = World(PAGE)
+    world.node("n1")
+    (job,) = world.tick().assignments
+    world.now_ms += 1_000
+    world.says("n1", "started", session="old", said_at=1)
+    world.says("n1", said_at=1)
+    assert job["assignment_id"] in world.core.open and world.core.nodes["n1"].session == "s1"
+    assert world.core.nodes["n1"].heartbeat_ms == 0
+    assert world.tick().tick["refused"] == {"nodes: repeated": 2}
+
+
+def test_a_heartbeat_is_enough_to_be_there() -> None:
+    """The word `started` may have been lost."""
+    world = World(PAGE)
+    world.node("n1", alive=False)
+    world.says("n1", session="s7")
+    assert who(world.tick()) == {PAGE.id: "n1"}
+
+
+def test_a_late_unchanged_frees_nobody_and_wipes_nothing() -> None:
+    """It needs no artifact, so anybody could say it."""
+    world = World(PAGE)
+    world.node("n1")
+    (first,) = world.tick().assignments
+    world.node("n2")
+    (second,) = world.tick("n1", "n2", minutes=10).assignments
+    world.report(first, "unchanged")
+    assert outcomes(world.core.hear()) == [("unchanged", 0, True)]
+    held = world.core.progress[PAGE.id].assignment
+    assert held is not None and held.id == second["assignment_id"] and world.core.progress[PAGE.id].attempts == 1
+    assert world.tick("n1", "n2").assignments == []
+
+
+def test_the_most_important_of_too_many_targets_are_planned() -> None:
+    targets = [Target("page", f"https://example.org/{n}", priority=1 + n % 10) for n in range(JOBS_MAX + 100)]
+    world = World(*targets)
+    world.node("n1", capacity=5)
+    made = world.tick()
+    assert made.tick["due"] == JOBS_MAX + 100 and "100 more targets" in made.tick["risks"][0]
+    assert {world.core.targets[one["target_id"]].priority for one in made.assignments} == {10}
+    assert len(made.tick["left"]) == JOBS_MAX - 5
 
 
 def test_the_only_node_tries_five_times_and_then_the_target_rests() -> None:

@@ -34,7 +34,7 @@ def test_an_id_is_of_type_and_location() -> None:
 
 def test_it_is_due_at_first_and_when_its_interval_has_passed() -> None:
     assert is_due(PAGE, Progress(), 0)
-    done = collected(assigned(Progress(), Assignment("a", "n1", 0)), 10 * MINUTE)
+    done = collected(assigned(Progress(), Assignment("a", "n1", 0)), "a", 10 * MINUTE)
     assert done.assignment is None
     assert not is_due(PAGE, done, 10 * MINUTE + HOUR - 1) and is_due(PAGE, done, 10 * MINUTE + HOUR)
 
@@ -53,10 +53,11 @@ def test_a_failure_waits_for_the_retry_and_a_late_one_changes_nothing() -> None:
     assert failed(PAGE, again, "a1", 410_000, RULES) == again
 
 
-def test_a_late_success_counts_and_ends_what_another_node_is_doing() -> None:
+def test_a_late_success_counts_and_who_has_it_now_still_has_it() -> None:
     """Reassigned, then the first one answers: what was collected is collected."""
     again = assigned(Progress(), Assignment("b", "n2", 10 * MINUTE))
-    assert collected(again, 11 * MINUTE) == Progress(collected_ms=11 * MINUTE)
+    assert collected(again, "a", 0) == Progress(Assignment("b", "n2", 10 * MINUTE), collected_ms=0)
+    assert collected(again, "b", 10 * MINUTE) == Progress(collected_ms=10 * MINUTE)
 
 
 def test_after_three_attempts_another_node_tries_and_after_five_nobody_for_a_while() -> None:
