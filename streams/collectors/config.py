@@ -14,7 +14,7 @@ from streams.sdk.artifacts import FIELDS
 from streams.units import size_bytes
 
 EXAMPLE = """node: node-7                  # as registered
-capacity: 3                   # collections at a time; at most what it is registered with
+capacity: 3                   # collections at a time, as it is registered
 size_max: 10MiB               # of one answer or file, unpacked
 items_max: 1000               # artifacts of one collection
 defaults: {confidence: 0.6}   # of artifacts whose source says nothing else
