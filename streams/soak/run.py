@@ -63,7 +63,7 @@ class Soak:
             os.environ["ICN_BROKERS"] = self.broker.start(say=say)
         self.settings = read_settings(self.topology)
         self.cadence_s = run.cadence_ms / 1000
-        self.seal_every_s = min(60.0, max(5.0, 5 * self.cadence_s))
+        self.seal_every_s = min(60.0, max(5.0, 2 * self.cadence_s))
         self.stopping = threading.Event()
         self.crashes = 0
         self.broker_starts: threading.Thread | None = None
