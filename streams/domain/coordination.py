@@ -237,25 +237,13 @@ class Coordination:
 
     def hear(self) -> Made:
         """What has come back, as far as its artifacts have."""
-        made, waiting = Made(), []
-        for report, at_ms in self.claims:
-            collection = self._judge(report, at_ms, final=False)
-            if collection is None:
-                waiting.append((report, at_ms))
-            else:
-                made.collections.append(collection)
-        self.claims = waiting
+        made = Made(collections=self._judge_all(final=False))
         made.tick = {"kind": "heard", "slot": None, "slot_ms": self.slot_ms, **self._taken()}
         return made
 
     def end(self, slot: int) -> Made:
         """The tick is over: what has been claimed and not been admitted by now was not true; what is open is late."""
-        made = self.hear()
-        for report, at_ms in self.claims:
-            collection = self._judge(report, at_ms, final=True)
-            assert collection is not None
-            made.collections.append(collection)
-        self.claims = []
+        made = Made(collections=self._judge_all(final=True))
         late = sum(one.slot_ms == self.slot_ms for one in self.open.values())
         tried = {kind: self.outcomes[kind] for kind in (SUCCESS, UNCHANGED, EMPTY, FAILURE)}
         made.tick = {
@@ -268,6 +256,17 @@ class Coordination:
             **self._taken(),
         }
         return made
+
+    def _judge_all(self, final: bool) -> list[dict[str, Any]]:
+        """The claims that can be; the others wait, unless this is final."""
+        claims, self.claims, judged = self.claims, [], []
+        for report, at_ms in claims:
+            collection = self._judge(report, at_ms, final)
+            if collection is None:
+                self.claims.append((report, at_ms))
+            else:
+                judged.append(collection)
+        return judged
 
     @property
     def is_all_back(self) -> bool:
