@@ -24,6 +24,7 @@ from streams.broker.topics import watermarks
 from streams.codec import Undecodable, decoder, encoder
 from streams.domain.ticks import due
 from streams.errors import EXIT_FATAL, BrokerError, Fatal
+from streams.registry_client import adopt_ids
 from streams.runtime.worker import hold_on_to_lifeline, setup_logging
 from streams.settings import Settings, read_settings
 from streams.topology import Topology, load
@@ -179,6 +180,7 @@ def run() -> int:
     signal.signal(signal.SIGTERM, on_signal)
     signal.signal(signal.SIGINT, on_signal)
     try:
+        adopt_ids(topology, settings)
         emitter = Emitter(topology, settings)
         promise = Promise(topology, settings, rules_of(topology).cadence_ms)
         coordinator = Coordinator(topology, settings, NAME, promise)

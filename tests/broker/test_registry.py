@@ -154,8 +154,8 @@ def test_every_seeded_id_is_the_one_of_ids_yaml(http: Http, topology: Topology) 
 def test_there_is_a_subject_for_each_avro_topic_and_for_no_other(http: Http) -> None:
     """Dead letters promise no schema, _schemas is JSON, checkpoints are signed notes."""
     topics = (
-        "artifacts.admitted artifacts.decided artifacts.raw batches collections control corroborations links metrics priorities "
-        "receipts reputation reputation.log verdicts votes"
+        "artifacts.admitted artifacts.decided artifacts.raw assignments batches collections control corroborations links metrics "
+        "nodes priorities receipts reports reputation reputation.log targets ticks verdicts votes"
     )
     assert http("GET", "/subjects") == (200, [f"icn.{topic}-value" for topic in topics.split()])
 
