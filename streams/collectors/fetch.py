@@ -31,7 +31,7 @@ CHARSETS = re.compile(
     r"gb(2312|k|18030)|big5|euc-(jp|kr)|shift[-_]jis|iso-2022-jp)",
     re.IGNORECASE,
 )
-AGENT = f"icn-streams/{__version__} (+https://pypi.org/project/icn-streams)"
+AGENT = f"icn-streams/{__version__}"
 
 OPTIONS: dict[str, tuple[Any, Any]] = {
     "user_agent": (str, AGENT),
