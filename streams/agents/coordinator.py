@@ -14,13 +14,12 @@ from typing import Any, Protocol
 from confluent_kafka import KafkaException, Producer
 
 from streams.agents.deadletters import letter
-from streams.agents.fleet import signed
 from streams.agents.inbox import Inbox, Letter
 from streams.audit.record.methodology import OVERLONG_PERCENT
 from streams.broker.topics import fold
 from streams.codec import Undecodable, decoder, encoder
 from streams.domain.coordination import Coordination, Made, Rules
-from streams.domain.identity import NAME_MAX, is_registrable, node_token
+from streams.domain.identity import NAME_MAX, is_registrable, is_said_by, node_token
 from streams.domain.plan import Choice
 from streams.errors import Fatal
 from streams.runtime.rules import rule_version
@@ -103,7 +102,7 @@ class Folder:
             return "node_mismatch", "its node_id is not its key"
         if node is None or not node.capacity:
             return "unknown_node", "the node is not registered; icn node register"
-        if not signed(node_token(self.key, name, node.generation), name, record):
+        if not is_said_by(node_token(self.key, name, node.generation), name, record.value, record.headers):
             return "bad_signature", "header icn_mac does not fit node, record and the node's current token"
         if min(event.get("artifact_count", 0), event.get("duration_ms", 0), event.get("said_at", 0)) < 0:
             return "out_of_range", "artifact_count, duration_ms and said_at: from 0 on"

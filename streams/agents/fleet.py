@@ -11,7 +11,7 @@ from streams.codec import decoder, encoder, header
 from streams.domain import reputation as rep
 from streams.domain.admiralty import grade
 from streams.domain.calibration import e_value
-from streams.domain.identity import MAC_HEADER, is_signed, node_token
+from streams.domain.identity import node_token
 from streams.domain.judge import Judge
 from streams.domain.priority import published
 from streams.domain.reputation import Heard, Reputation, Rules
@@ -209,8 +209,3 @@ class Fleet:
 
     def dead(self, record: Record, reason: str, detail: str) -> None:
         dead_letter(self.tools.context, self.batch, record, reason, detail, self.decided)
-
-
-def signed(token: bytes, name: str, record: Record) -> bool:
-    macs = [content for header_, content in record.headers or () if header_.partition("\0")[0] == MAC_HEADER]
-    return len(macs) == 1 and is_signed(token, name.encode(), record.value or b"", macs[0])

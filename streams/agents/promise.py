@@ -9,20 +9,14 @@ from streams.audit.record.events import COLLECTION_ENDS, Event
 from streams.audit.record.process import try_process_log
 from streams.audit.record.schedule import MS, KeptSchedule, Schedule
 from streams.audit.record.tally import Tally
-from streams.domain.coordination import Coordination, Made, Open
+from streams.domain.coordination import Coordination, Made
+from streams.domain.outcomes import Assigned
 from streams.domain.ticks import MINUTE_MS
 from streams.settings import Settings
 from streams.topology import Topology
 
 AHEAD_MS = MINUTE_MS  # at least: so that a checkpoint covers what was promised before it begins
-TOLERANCE_MS = 2_000
 NAME = "ticks"
-
-
-def new_schedule(now_ms: int, cadence_ms: int, slots: int | None = None) -> Schedule:
-    """Begins at a full cadence, a minute from now or a little later."""
-    t0_ms = ((now_ms + AHEAD_MS) // cadence_ms + 1) * cadence_ms
-    return Schedule(NAME, t0_ms, cadence_ms, slots, min(TOLERANCE_MS, cadence_ms // 2))
 
 
 class Promise:
@@ -31,7 +25,8 @@ class Promise:
     def __init__(self, topology: Topology, settings: Settings, cadence_ms: int) -> None:
         folder = settings.state / "audit"
         self.kept = KeptSchedule(folder / "ticks.schedule")
-        self.schedule = self.kept.resume_or_begin(new_schedule(time.time_ns() // MS, cadence_ms))
+        fresh = Schedule.aligned(NAME, time.time_ns() // MS + AHEAD_MS, cadence_ms, None)
+        self.schedule = self.kept.resume_or_begin(fresh)
         self.audit = try_process_log(topology, settings, NAME, schedule=self.schedule.json())
         self.states: dict[str, str] = {}
         self.tally: Tally | None = None
@@ -58,9 +53,8 @@ class Promise:
 
     def still_open(self, core: Coordination, tick: int) -> None:
         """The process that had begun these jobs is gone; from now on this one answers for them."""
-        for one in core.open.values():
-            if one.slot_ms == core.slot_ms:
-                self._start(tick, one)
+        for one in core.open_now():
+            self._start(tick, one)
 
     # -- what the coordinator makes ---------------------------------------
 
@@ -84,11 +78,10 @@ class Promise:
         if made.tick["kind"] == "planned":
             self._nodes(made.tick["nodes"])
         elif made.tick["kind"] == "ended":
-            for one in core.open.values():
-                if one.slot_ms == core.slot_ms:
-                    self.write(_job("collection_failure", tick, one, success=False, error="no result in time"))
+            for one in core.open_now():
+                self.write(_job("collection_failure", tick, one, success=False, error="no result in time"))
 
-    def _start(self, tick: int, one: Open) -> None:
+    def _start(self, tick: int, one: Assigned) -> None:
         self.write(_job("collection_start", tick, one))
 
     def _end(self, tick: int, core: Coordination, collection: dict[str, Any]) -> None:
@@ -120,5 +113,5 @@ class Promise:
             self.kept.end()
 
 
-def _job(type_: str, tick: int, one: Open, **more: Any) -> Event:
+def _job(type_: str, tick: int, one: Assigned, **more: Any) -> Event:
     return Event(type_, tick, one.target_id, one.attempt, node_id=one.node_id, target_id=one.target_id, **more)

@@ -98,18 +98,18 @@ class Cycle:
     def __init__(self, coordinator: Coordinator, promise: Promise) -> None:
         self.coordinator, self.promise, self.schedule = coordinator, promise, promise.schedule
         self.began_ns = 0
-        self.last: int | None = None
 
     def resume(self) -> None:
         """A tick that an earlier process had begun is gone on with; one that is over never ended."""
         slot, now_ms = self.coordinator.slot, time.time_ns() / MS
         if slot is None:
             return
+        self.promise.still_open(
+            self.coordinator.core, slot
+        )  # if it is over, this is no more than a start: they have failed
         if slot == self.schedule.slot_at(now_ms) and now_ms < self._over_ms(slot):
-            self.began_ns, self.last = time.monotonic_ns(), slot
-            self.promise.still_open(self.coordinator.core, slot)
+            self.began_ns = time.monotonic_ns()
         else:
-            self.promise.still_open(self.coordinator.core, slot)  # too late for any but a start: they have failed
             self.coordinator.slot = None
 
     def step(self, poll_s: float = POLL_S) -> None:
@@ -122,8 +122,7 @@ class Cycle:
             if coordinator.core.is_all_back or now_ms >= self._over_ms(open_):
                 self._end(open_)
                 return
-        elif slot != self.last and not self._is_over(slot) and self._begins_ms(slot) > coordinator.core.slot_ms:
-            self.last = slot
+        elif not self._is_over(slot) and self._begins_ms(slot) > coordinator.core.slot_ms:
             self._begin(slot)
             return
         if coordinator.poll(poll_s):

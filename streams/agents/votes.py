@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from streams.agents.fleet import Fleet, signed
+from streams.agents.fleet import Fleet
 from streams.codec import Undecodable
 from streams.domain import reputation as rep
-from streams.domain.identity import NAME_MAX, is_sealed
+from streams.domain.identity import NAME_MAX, is_said_by, is_sealed
 from streams.domain.judge import Judge, vote, vote_weight
 from streams.domain.reputation import Heard, Reputation
 from streams.runtime.stage import Record
@@ -45,7 +45,7 @@ class Votes:
         judge = self.fleet.judge(name)
         if judge is None:
             self.fleet.dead(record, "unknown_judge", f'no judge "{name[:80]}" is registered; icn judge register')
-        elif not signed(self.tools.judge_token(name, judge.generation), name, record):
+        elif not is_said_by(self.tools.judge_token(name, judge.generation), name, record.value, record.headers):
             self.fleet.dead(
                 record, "bad_signature", "header icn_mac does not fit judge, record and the judge's current token"
             )

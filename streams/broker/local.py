@@ -8,31 +8,21 @@ from __future__ import annotations
 import base64
 import ctypes
 import os
-import random
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from streams.broker import java
+from streams.broker.ports import free_port, is_free
+from streams.broker.server_properties import LOG4J, server_properties
 from streams.errors import BrokerError
 
 FREE_MIN_BYTES = 256 << 20
-SERVER_PORTS = (10_000, 32_000)
-PORT_PATIENCE_S = 2.0
-
-_LOG4J = """<Configuration status="ERROR"><Appenders>
-<RollingFile name="F" fileName="{log}" filePattern="{log}.%i"><PatternLayout pattern="%d %p %m (%c)%n"/>
-<Policies><SizeBasedTriggeringPolicy size="20MB"/></Policies><DefaultRolloverStrategy max="2"/></RollingFile>
-</Appenders><Loggers><Root level="WARN"><AppenderRef ref="F"/></Root>
-<Logger name="kafka.server.KafkaRaftServer" level="INFO"/></Loggers></Configuration>
-"""
 
 
 def _silent(_: str) -> None:
@@ -43,37 +33,6 @@ def _die_with_parent() -> None:
     """On Linux, a broker started for a test ends when the test run ends, however that ends."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
-
-
-def free_port() -> int:
-    """A port that was free a moment ago, below those that systems give to outgoing connections.
-
-    One of those would be lost while its broker is down: to a stranger, or to a client that tries again and connects to itself.
-    """
-    while True:
-        number = random.randrange(*SERVER_PORTS)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", number))
-            except OSError:
-                continue
-            return number
-
-
-def _is_free(number: int, patience_s: float) -> bool:
-    """A broker that was killed is gone a moment before its port is."""
-    deadline = time.monotonic() + patience_s
-    while True:
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", number))
-            except OSError:
-                if time.monotonic() > deadline:
-                    return False
-                time.sleep(0.05)
-                continue
-            return True
 
 
 class LocalBroker:
@@ -191,15 +150,15 @@ class LocalBroker:
         home = self.folder / str(node)
         client, controller = ports[node - 1]
         for number in (client, controller):
-            if not _is_free(number, PORT_PATIENCE_S):
+            if not is_free(number):
                 raise BrokerError(
                     f"port {number} is in use",
                     f"stop what listens there, or remove {self.folder / 'ports'} to choose others",
                 )
         home.mkdir(exist_ok=True)
         properties = home / "server.properties"
-        properties.write_text("".join(f"{key}={value}\n" for key, value in self._config(node, home, ports).items()))
-        (home / "log4j2.xml").write_text(_LOG4J.format(log=home / "kafka.log"))
+        properties.write_text(server_properties(node, home, ports))
+        (home / "log4j2.xml").write_text(LOG4J.format(log=home / "kafka.log"))
         heap = os.environ.get("ICN_KAFKA_HEAP", "512m")
         run = [
             str(executable),
@@ -243,43 +202,6 @@ class LocalBroker:
             made = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
             path.write_text("A" + made[1:])  # one that begins with "-" would be an option on Kafka's command line
         return path.read_text()
-
-    def _config(self, node: int, home: Path, ports: list[tuple[int, int]]) -> dict[str, Any]:
-        client, controller = ports[node - 1]
-        replicas = len(ports)
-        voters = ",".join(f"{i}@127.0.0.1:{c}" for i, (_, c) in enumerate(ports, 1))
-        return {
-            "process.roles": "broker,controller",
-            # with nobody to hand its partitions to, a lone broker that shuts down "controlled" ends transactions as committed without
-            # ever writing so into the partitions; the records hang there, invisible, until the next commit of that producer
-            "controlled.shutdown.enable": "true" if replicas > 1 else "false",
-            "node.id": node,
-            "controller.quorum.voters": voters,
-            "listeners": f"PLAINTEXT://127.0.0.1:{client},CONTROLLER://127.0.0.1:{controller}",
-            "advertised.listeners": f"PLAINTEXT://127.0.0.1:{client}",
-            "controller.listener.names": "CONTROLLER",
-            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
-            "log.dirs": home / "data",
-            "auto.create.topics.enable": "false",
-            "default.replication.factor": replicas,
-            "offsets.topic.replication.factor": replicas,
-            "offsets.topic.num.partitions": 4,
-            "transaction.state.log.replication.factor": replicas,
-            "transaction.state.log.min.isr": min(2, replicas),
-            "transaction.state.log.num.partitions": 4,
-            "min.insync.replicas": min(2, replicas),
-            # after kill -9 a broker waits until its own earlier life has lost its session
-            "broker.session.timeout.ms": 2_000,
-            "broker.heartbeat.interval.ms": 500,
-            "group.initial.rebalance.delay.ms": 0,
-            "group.min.session.timeout.ms": 1000,
-            "num.network.threads": 2,
-            "num.io.threads": 4,
-            "share.coordinator.state.topic.replication.factor": replicas,
-            "share.coordinator.state.topic.min.isr": 1,
-            "message.max.bytes": 4 << 20,
-            "replica.fetch.max.bytes": 4 << 20,
-        }
 
     def _wait(self, bootstrap: str, started: list[subprocess.Popen[bytes]], timeout_s: float) -> None:
         from confluent_kafka import KafkaException

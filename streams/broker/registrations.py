@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from confluent_kafka import Producer
-
 from streams.broker.deployment_key import claim
-from streams.broker.topics import fold
-from streams.codec import Undecodable, decoder, encoder
+from streams.broker.topics import events
+from streams.broker.write import write
+from streams.codec import encoder
 from streams.domain.identity import node_token
-from streams.errors import BrokerError, IcnError
+from streams.errors import IcnError
 from streams.secrets import deployment_secret, derive
 from streams.settings import Settings
 from streams.topology import Topology
@@ -46,13 +45,8 @@ def registered(topology: Topology, settings: Settings, role: Role = NODE) -> dic
 
 def _known(topology: Topology, settings: Settings, role: Role) -> dict[str, dict[str, Any]]:
     """name -> the newest that was said of it."""
-    decode = decoder("control")
     found: dict[str, dict[str, Any]] = {}
-    for message in fold(settings, topology.topic("control").name):
-        try:
-            event = decode(message.value() or b"")
-        except Undecodable:
-            continue
+    for event, message in events(settings, topology.topic("control").name, "control"):
         if (
             event["kind"] in (role.event, role.ended)
             and event["generation"] >= found.get(event["node_id"], event)["generation"]
@@ -180,40 +174,18 @@ def _event(kind: str, name: str, principal: str, generation: int) -> dict[str, A
 
 def _write(topology: Topology, settings: Settings, event: dict[str, Any], everywhere: bool) -> tuple[int, int]:
     """Where it is: where the name's key puts it, or, of what is known everywhere, the last of all partitions."""
-    producer = Producer(settings.librdkafka_producer(**{"delivery.timeout.ms": 30_000}))
-    written: list[tuple[int, int]] = []
-    failed: list[str] = []
-
-    def delivered(error: Any, message: Any) -> None:
-        if error is None:
-            written.append((message.partition(), message.offset()))
-        else:
-            failed.append(error.str())
-
     topic, key, value = topology.topic("control"), event["node_id"].encode(), encoder("control")(event)
     partitions = range(topic.partitions) if everywhere else (-1,)
-    for partition in partitions:
-        producer.produce(topic.name, value, key, partition=partition, on_delivery=delivered)
-    producer.flush(35)
-    if len(written) < len(partitions):
-        raise BrokerError(
-            f"registration not written: {failed[0] if failed else 'the broker did not answer'}", "icn broker status"
-        )
-    return max(written)
+    return max(write(settings, topic.name, [(key, value, partition) for partition in partitions]))
 
 
 def in_force(
     topology: Topology, settings: Settings, partition: int, offset: int, timeout_s: float, stage: str = "s1_intake"
 ) -> bool:
     """Wait until a stage has read a registration, as its batches tell. False if it has not in time (no worker runs)."""
-    decode = decoder("batch")
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
-        for message in fold(settings, topology.topic("batches").name, last=200):
-            try:
-                event = decode(message.value() or b"")
-            except Undecodable:
-                continue
+        for event, _ in events(settings, topology.topic("batches").name, "batch", last=200):
             if (
                 event["stage"] == stage
                 and event["partition"] == partition

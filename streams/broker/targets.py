@@ -6,12 +6,11 @@ from collections.abc import Iterable
 from typing import Any
 from urllib.parse import urlsplit
 
-from confluent_kafka import Producer
-
-from streams.broker.topics import fold
-from streams.codec import Undecodable, decoder, encoder
+from streams.broker.topics import events
+from streams.broker.write import write
+from streams.codec import encoder
 from streams.domain.targets import Target, target_of
-from streams.errors import BrokerError, IcnError
+from streams.errors import IcnError
 from streams.settings import Settings
 from streams.topology import Topology
 
@@ -49,13 +48,8 @@ def check(target: Target) -> None:
 
 def targets(topology: Topology, settings: Settings) -> dict[str, Target]:
     """id -> target, those that are not removed."""
-    decode = decoder("target")
     found: dict[str, Target] = {}
-    for message in fold(settings, topology.topic("targets").name):
-        try:
-            event = decode(message.value() or b"")
-        except Undecodable:
-            continue
+    for event, _ in events(settings, topology.topic("targets").name, "target"):
         found.pop(event["target_id"], None)
         if event["kind"] == "added":
             found[event["target_id"]] = target_of(event)
@@ -89,20 +83,7 @@ def _event(kind: str, target: Target) -> dict[str, Any]:
     }
 
 
-def _write(topology: Topology, settings: Settings, events: list[dict[str, Any]]) -> None:
-    producer = Producer(settings.librdkafka_producer(**{"delivery.timeout.ms": 30_000}))
-    failed: list[str] = []
-
-    def delivered(error: Any, message: Any) -> None:
-        if error is not None:
-            failed.append(error.str())
-
-    encode, topic = encoder("target"), topology.topic("targets").name
-    for event in events:
-        producer.produce(topic, encode(event), event["target_id"].encode(), on_delivery=delivered)
-    left = producer.flush(35)
-    if left or failed:
-        raise BrokerError(
-            f"{left + len(failed)} of {len(events)} not written: {failed[0] if failed else 'the broker did not answer'}",
-            "icn broker status",
-        )
+def _write(topology: Topology, settings: Settings, changes: list[dict[str, Any]]) -> None:
+    encode = encoder("target")
+    records = [(event["target_id"].encode(), encode(event), -1) for event in changes]
+    write(settings, topology.topic("targets").name, records)

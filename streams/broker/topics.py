@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from operator import methodcaller
@@ -9,6 +10,7 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
+from streams.codec import Undecodable, decoder
 from streams.errors import BrokerError
 from streams.settings import Settings
 
@@ -96,6 +98,14 @@ def fold(
         yield from _read(consumer, topic, {p: b for p, b in bounds.items() if b[1] > b[0]}, progress)
     finally:
         consumer.close()
+
+
+def events(settings: Settings, topic: str, schema: str, **how: Any) -> Iterator[tuple[dict[str, Any], Any]]:
+    """(event, message) of each record that is one of this schema, as `fold` reads them; others tell a view nothing. Raises BrokerError."""
+    decode = decoder(schema)
+    for message in fold(settings, topic, **how):
+        with contextlib.suppress(Undecodable):
+            yield decode(message.value() or b""), message
 
 
 def _read(

@@ -76,7 +76,7 @@ def _audit(
     return audit_bundle(Bundle(bundle), given, accepted, decode, verifying, visit)
 
 
-def _require(*modules: str) -> None:
+def require(*modules: str) -> None:
     """They are of the extra `judge`."""
     from importlib.util import find_spec
 
@@ -163,7 +163,7 @@ def report(
       icn audit report
       icn audit report log.icnaudit --key sealer.vkey --html report.html
     """
-    _require("arch", *(("jinja2", "matplotlib") if html is not None else ()))
+    require("arch", *(("jinja2", "matplotlib") if html is not None else ()))
     from streams.audit.judge.document import as_json as document
     from streams.audit.judge.evidence import Evidence
     from streams.audit.judge.judge import judge

@@ -42,14 +42,14 @@ def soak(duration: str, cadence: str, fleet: Path | None, example: bool) -> None
     if example:
         click.echo(EXAMPLE, nl=False)
         return
-    from streams.cli.audit_reading import _require
+    from streams.cli.audit_reading import require
     from streams.runtime.local import UpLock
     from streams.runtime.worker import setup_logging
     from streams.soak.run import Soak
     from streams.soak.state import keep, resume_or_begin
     from streams.topology import load
 
-    _require("arch", "jinja2", "matplotlib")
+    require("arch", "jinja2", "matplotlib")
     try:
         duration_ms_, cadence_ms = duration_ms(duration), duration_ms(cadence)
     except ValueError as error:

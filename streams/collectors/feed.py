@@ -3,30 +3,23 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
 from typing import Any
 
 import feedparser
+import requests
 
 from streams.collectors.collector import Collected, CollectError, Task
-from streams.collectors.fetch import OPTIONS, Web, validators
-from streams.collectors.options import read
+from streams.collectors.fetch import WebCollector, validators
 
 REMEMBERED = 5_000  # entries
 
 
-class FeedCollector:
+class FeedCollector(WebCollector):
     """Location: an http or https URL."""
 
     capability = "feed"
 
-    def __init__(self, options: Mapping[str, Any]) -> None:
-        self.web = Web(read(self.capability, options, OPTIONS))
-
-    def collect(self, task: Task) -> Collected:
-        response = self.web.changed(task)
-        if response is None:
-            return Collected(memory=dict(task.memory), unchanged=True)
+    def read(self, task: Task, response: requests.Response) -> Collected:
         # bytes alone would be tried as a file's name
         feed = feedparser.parse(io.BytesIO(response.content), response_headers=dict(response.headers.items()))
         task.left_s()

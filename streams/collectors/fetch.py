@@ -18,8 +18,8 @@ import urllib3
 from requests.adapters import HTTPAdapter
 
 from streams import __version__
-from streams.collectors.collector import CollectError, Task
-from streams.collectors.options import seconds
+from streams.collectors.collector import Collected, CollectError, Task
+from streams.collectors.options import read, seconds
 
 REDIRECTS_MAX = 5
 CHUNK = 1 << 16
@@ -132,6 +132,25 @@ class Web:
                 rules.parse(["User-agent: *", "Disallow: /" if response.status_code >= 500 else "Disallow:"])
             known = self._robots[site] = (time.monotonic(), rules)
         return known[1].can_fetch(self.agent, url)
+
+
+class WebCollector:
+    """What collectors of one URL have in common; `read` makes artifacts of an answer that has changed."""
+
+    capability: str
+
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        self.web = Web(read(self.capability, options, OPTIONS))
+
+    def collect(self, task: Task) -> Collected:
+        response = self.web.changed(task)
+        if response is None:
+            return Collected(memory=dict(task.memory), unchanged=True)
+        return self.read(task, response)
+
+    def read(self, task: Task, response: requests.Response) -> Collected:
+        """Raises CollectError."""
+        raise NotImplementedError
 
 
 class _Session(requests.Session):

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
 
+import requests
+
 from streams.collectors.collector import Collected, CollectError, Task
-from streams.collectors.fetch import OPTIONS, Web, text_of, validators
-from streams.collectors.options import read
+from streams.collectors.fetch import WebCollector, text_of, validators
 from streams.errors import ArtifactError
 from streams.sdk.files import read_artifacts
 
@@ -33,18 +33,12 @@ LOOK_EVERY = 1_000
 STRUCTURED = (".json", ".jsonl", ".csv")
 
 
-class HttpCollector:
+class HttpCollector(WebCollector):
     """Location: an http or https URL. `collect_format` of the target (json, jsonl, csv, html, txt) where the server's word isn't right."""
 
     capability = "http"
 
-    def __init__(self, options: Mapping[str, Any]) -> None:
-        self.web = Web(read(self.capability, options, OPTIONS))
-
-    def collect(self, task: Task) -> Collected:
-        response = self.web.changed(task)
-        if response is None:
-            return Collected(memory=dict(task.memory), unchanged=True)
+    def read(self, task: Task, response: requests.Response) -> Collected:
         digest = hashlib.sha256(response.content).hexdigest()
         memory = {**validators(response), "sha256": digest}
         if digest == task.memory.get("sha256"):  # a server that has no validators sends the same again

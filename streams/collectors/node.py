@@ -11,13 +11,13 @@ from typing import Any
 from confluent_kafka import Consumer, TopicPartition
 
 from streams.broker.registrations import kept_token, registered
-from streams.broker.topics import ends, fold, headers
+from streams.broker.topics import ends, events, headers
 from streams.codec import Undecodable, decoder
 from streams.collectors.collector import find
 from streams.collectors.config import Config
 from streams.collectors.job import Ended, work
 from streams.collectors.memory import Memory
-from streams.domain.identity import MAC_HEADER, is_signed
+from streams.domain.identity import is_said_by
 from streams.errors import IcnError
 from streams.sdk.node import Node
 from streams.sdk.partition import partition_of
@@ -78,13 +78,9 @@ class CollectingNode:
         path = self.folder / "session"
         ours = path.read_text() if path.exists() else ""
         newest: tuple[dict[str, Any], int] | None = None
-        decode = decoder("node")
-        for message in fold(self.settings, self.topology.topic("nodes").name, last=LOOK_BACK):
+        for event, message in events(self.settings, self.topology.topic("nodes").name, "node", last=LOOK_BACK):
             if message.key() == self.name.encode() and self._is_ours(message):
-                try:
-                    newest = decode(message.value() or b""), message.timestamp()[1]
-                except Undecodable:
-                    continue
+                newest = event, message.timestamp()[1]
         if newest is not None:
             said, at_ms = newest
             ago_s = time.time() - at_ms / 1000
@@ -98,8 +94,7 @@ class CollectingNode:
 
     def _is_ours(self, message: Any) -> bool:
         """Said with our token: anybody can write our name."""
-        macs = [value for name, value in headers(message) or () if name.partition("\0")[0] == MAC_HEADER]
-        return len(macs) == 1 and is_signed(self.voice.token, self.voice.key, message.value() or b"", macs[0])
+        return is_said_by(self.voice.token, self.name, message.value(), headers(message))
 
     def _assignments(self) -> Consumer:
         """From now on: what an earlier process had been given is given anew, once we say that we have started."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 MAC_HEADER = "icn_mac"
@@ -43,6 +43,12 @@ def sign(token: bytes, node_id: bytes, record: bytes) -> bytes:
 def is_signed(token: bytes, node_id: bytes, record: bytes, mac: bytes | None) -> bool:
     """Whether `mac` is this node's for this record, in constant time."""
     return mac is not None and hmac.compare_digest(sign(token, node_id, record), mac)
+
+
+def is_said_by(token: bytes, name: str, value: bytes | None, headers: Iterable[tuple[str, bytes]] | None) -> bool:
+    """Whether a record carries exactly one mac, and it is this name's. headers None: not one of them can be read."""
+    macs = [content for header, content in headers or () if header.partition("\0")[0] == MAC_HEADER]
+    return len(macs) == 1 and is_signed(token, name.encode(), value or b"", macs[0])
 
 
 _SEALED = struct.Struct("<40s32sdqq?HH")

@@ -10,8 +10,7 @@ from typing import Any
 from streams.audit.record.events import payload_of
 from streams.audit.record.schedule import Schedule
 from streams.audit.verify.note import NoteError, parse_checkpoint, parse_note
-from streams.broker.topics import fold
-from streams.codec import Undecodable, decoder
+from streams.broker.topics import events, fold
 from streams.errors import BrokerError
 from streams.settings import Settings
 from streams.topology import Topology
@@ -34,12 +33,8 @@ def is_covered(topology: Topology, settings: Settings, schedule: Schedule) -> bo
 
 def _methodology_of(topology: Topology, settings: Settings, schedule: Schedule) -> int | None:
     """Offset of the record behind the one that promised it; None: neither is there."""
-    decode, promised = decoder("metric_event"), set[bytes]()
-    for message in fold(settings, topology.topic("metrics").name):
-        try:
-            record = decode(message.value() or b"")
-        except Undecodable:
-            continue
+    promised = set[bytes]()
+    for record, message in events(settings, topology.topic("metrics").name, "metric_event"):
         if record["type"] == "process_start" and _manifest(record).get("schedule") == schedule.json():
             promised.add(record["run_id"])
         elif record["type"] == "methodology" and record["run_id"] in promised:

@@ -16,13 +16,15 @@ from typing import Any
 
 import yaml
 
+from streams.agents.promise import NAME
 from streams.audit.files import write_whole
 from streams.audit.record.events import Event, canonical
 from streams.audit.record.process import process_log
 from streams.audit.record.schedule import MS, KeptSchedule, Schedule
 from streams.broker.admin import Admin
 from streams.broker.deployment_key import claim
-from streams.broker.local import LocalBroker, free_port
+from streams.broker.local import LocalBroker
+from streams.broker.ports import free_port
 from streams.broker.registrations import register, registered
 from streams.broker.targets import add
 from streams.errors import BrokerError, IcnError
@@ -39,7 +41,6 @@ from streams.words import when
 
 log = logging.getLogger("icn.soak")
 
-NAME = "ticks"  # of the schedule: whoever emits the ticks goes on with it
 START_S = 20.0  # for all processes to be there
 TRIES = 3  # to have the promise sealed before it begins
 LOOK_S = 0.2
@@ -112,15 +113,12 @@ class Soak:
 
     def schedule(self) -> Schedule:
         """The one this run has promised; the first time, one that begins when everything should be there and sealed."""
-        kept = KeptSchedule(self.state / "audit" / "ticks.schedule")
-        cadence_ms = self.kept.cadence_ms
-        if self.kept.t0_ms is None:
-            begins_ms = time.time_ns() // MS + int((START_S + 2 * self.seal_every_s) * 1000)
-            self.kept.t0_ms = (begins_ms // cadence_ms + 1) * cadence_ms
-            keep(self.state, self.kept)
-        tolerance_ms = min(2_000, cadence_ms // 2)
-        schedule = Schedule(NAME, self.kept.t0_ms, cadence_ms, self.kept.slots, tolerance_ms)
-        write_whole(kept.path, canonical(schedule.json()).encode())
+        run = self.kept
+        begins_ms = run.t0_ms or time.time_ns() // MS + int((START_S + 2 * self.seal_every_s) * 1000)
+        schedule = Schedule.aligned(NAME, begins_ms, run.cadence_ms, run.slots)
+        run.t0_ms = schedule.t0_ms
+        keep(self.state, run)
+        KeptSchedule(self.state / "audit" / "ticks.schedule").keep(schedule)
         return schedule
 
     # -- while it runs ----------------------------------------------------

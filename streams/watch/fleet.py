@@ -6,8 +6,7 @@ from typing import Any
 
 from streams.broker.registrations import registered
 from streams.broker.targets import targets
-from streams.broker.topics import fold
-from streams.codec import Undecodable, decoder
+from streams.broker.topics import events
 from streams.settings import Settings
 from streams.topology import Topology
 
@@ -17,15 +16,11 @@ NEVER = {"state": "unknown", "usefulness": None, "load": 0, "why": "no tick has 
 
 def newest_plan(topology: Topology, settings: Settings) -> dict[str, Any] | None:
     """The last `planned` event, with `at`: where it is. None: there is none among the last steps."""
-    decode, found, look_back = decoder("tick"), None, LOOK_BACK
+    found, look_back = None, LOOK_BACK
     while found is None:
         number = 0
-        for message in fold(settings, topology.topic("ticks").name, last=look_back):
+        for step, message in events(settings, topology.topic("ticks").name, "tick", last=look_back):
             number += 1
-            try:
-                step = decode(message.value() or b"")
-            except Undecodable:
-                continue
             if step["kind"] == "planned":
                 found = step | {"at": f"{message.topic()}/{message.partition()}/{message.offset()}"}
         if number < look_back // 2 or look_back > 1 << 20:
@@ -56,13 +51,7 @@ def collections_of(topology: Topology, settings: Settings, node_id: str, count: 
 
 
 def _collections(topology: Topology, settings: Settings) -> list[dict[str, Any]]:
-    decode, found = decoder("collection"), []
-    for message in fold(settings, topology.topic("collections").name):
-        try:
-            found.append(decode(message.value() or b""))
-        except Undecodable:
-            continue
-    return found
+    return [one for one, _ in events(settings, topology.topic("collections").name, "collection")]
 
 
 def target_list(topology: Topology, settings: Settings) -> list[dict[str, Any]]:

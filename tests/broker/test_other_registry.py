@@ -8,7 +8,7 @@ import sys
 import urllib.request
 from pathlib import Path
 
-from streams.broker.local import free_port
+from streams.broker.ports import free_port
 from tests.support.chain import check_replay
 from tests.support.fold import read_all
 from tests.support.network import Network, network, wait_until

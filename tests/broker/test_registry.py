@@ -25,7 +25,8 @@ from aiohttp import web
 from streams import codec
 from streams.broker import registry as module
 from streams.broker.admin import Admin
-from streams.broker.local import LocalBroker, free_port
+from streams.broker.local import LocalBroker
+from streams.broker.ports import free_port
 from streams.broker.registry import Log, Registry
 from streams.broker.registry_http import CONTENT_TYPE, Api, serve
 from streams.broker.schemas import Refused, Schemas

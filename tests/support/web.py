@@ -53,8 +53,8 @@ class Site:
 
 
 @contextlib.contextmanager
-def site(**pages: Page) -> Iterator[Site]:
-    """site(robots=...) would be /robots.txt; others by `pages`."""
+def site() -> Iterator[Site]:
+    """Its pages are set by the test."""
     made = Site()
     try:
         yield made

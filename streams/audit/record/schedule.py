@@ -16,6 +16,7 @@ from streams.words import YEAR_9999_MS
 MS = 1_000_000  # ns
 NAME_MAX = 100
 CADENCE_MIN_MS = 100
+TOLERANCE_MAX_MS = 2_000
 
 
 class Schedule(NamedTuple):
@@ -26,6 +27,12 @@ class Schedule(NamedTuple):
     cadence_ms: int
     slots: int | None  # None: without an end
     tolerance_ms: int
+
+    @classmethod
+    def aligned(cls, name: str, not_before_ms: int, cadence_ms: int, slots: int | None) -> Schedule:
+        """Begins at the first full cadence that is not before."""
+        t0_ms = -(-not_before_ms // cadence_ms) * cadence_ms
+        return cls(name, t0_ms, cadence_ms, slots, min(TOLERANCE_MAX_MS, cadence_ms // 2))
 
     def text(self) -> str:
         """For people."""
@@ -82,8 +89,12 @@ class KeptSchedule:
             kept = read_schedule(json.loads(self.path.read_text()))
             if kept is not None and (kept.name, kept.cadence_ms) == (fresh.name, fresh.cadence_ms):
                 return kept
-        write_whole(self.path, json.dumps(fresh.json()).encode())
+        self.keep(fresh)
         return fresh
+
+    def keep(self, schedule: Schedule) -> None:
+        """Whoever starts next goes on with this one."""
+        write_whole(self.path, json.dumps(schedule.json()).encode())
 
     def end(self) -> None:
         """It was stopped, and says so."""
