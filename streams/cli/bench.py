@@ -120,6 +120,10 @@ def audit(records: int, as_json: bool) -> None:
         ],
         right=(1, 2, 3),
     )
+    click.echo(
+        f"the three hashes of a record in a bare loop: {found['hashes_per_cpu_s']:,.0f} a CPU second; "
+        f"verify --fast reaches {found['integrity_of_hashes']:.0%} of that"
+    )
 
 
 @bench.command()
