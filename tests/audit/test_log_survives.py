@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
@@ -60,8 +61,6 @@ def verified(net: Network) -> tuple[Result, list[int]]:
 
 def write_until(net: Network, folder: Path, start: int, end: Any) -> int:
     """A writer in a process of its own; `end` ends it. The last tick for which the call had returned."""
-    import json
-
     arguments = [
         str(folder),
         net.topic("metrics"),
@@ -184,6 +183,36 @@ def test_a_full_disk_is_refused_or_held_and_never_a_silent_gap(
         assert refused == 0 and held > 0
         assert ticks == list(range(len(ticks))) and len(ticks) == events - (int(said[0].split()[0]) if lost else 0)
     assert len(said) == lost
+
+
+FULL_WHILE_SENDING = """
+import json, resource, sys, time
+from pathlib import Path
+from streams.audit.record.events import Event
+from streams.audit.record.log import AuditLog
+log = AuditLog(Path(sys.argv[1]), "w", sys.argv[2], manifest={}, methodology={}, producer=json.loads(sys.argv[3]))
+number = 0
+for most in (0, resource.RLIM_INFINITY) * 5:
+    for _ in range(50):
+        log.write(Event("tick_completed", number, success=True))
+        number += 1
+        time.sleep(0.002)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, resource.RLIM_INFINITY))  # nothing more, for a while
+assert log.flush(30), "what is in the spool is not sent"
+log.close()
+"""
+
+
+def test_a_disk_that_is_full_for_a_while_does_not_stop_what_is_sent(net: Network, tmp_path: Path) -> None:
+    """Five times; records are under way while not even their receipt can be noted."""
+    sender = [str(tmp_path), net.topic("metrics"), json.dumps(net.settings.librdkafka_producer())]
+    done = subprocess.run(
+        [sys.executable, "-c", FULL_WHILE_SENDING, *sender], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, "Traceback" in done.stderr) == (0, False), done.stderr
+    result, ticks = verified(net)
+    assert ticks == list(range(500))
+    assert [f.kind for f in result.findings if not f.is_notice] == []
 
 
 def test_two_processes_can_not_write_under_one_name(tmp_path: Path) -> None:

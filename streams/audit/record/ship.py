@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 from collections import deque
@@ -114,7 +115,8 @@ class Shipper:
         for segment in (*self.spool.left, self.spool.current):
             end = self._acked.get(segment.number)
             if end is not None and segment.noted != end:
-                segment.ack(end)
+                with contextlib.suppress(OSError):  # a full disk: noted later, or sent again by the next run
+                    segment.ack(end)
 
     def _forget(self) -> None:
         """The current segment has a record that says how the run before ended, so the older ones have told all they know."""

@@ -99,13 +99,12 @@ class Spool:
             self._lock.close()
             raise AuditError(f"{folder} is in use", "two processes can't write under one producer id") from None
         self.left = sorted((Segment(path) for path in folder.glob("*.spool")), key=lambda segment: segment.number)
-        self.current = self._new((self.left[-1].number if self.left else 0) + 1)
+        self.current, self._fd = self._new((self.left[-1].number if self.left else 0) + 1)
         self.written = self.synced = 0  # bytes of the current segment
 
-    def _new(self, number: int) -> Segment:
+    def _new(self, number: int) -> tuple[Segment, int]:
         path = self.folder / f"{number:08d}-{self.run_id.hex()}.spool"
-        self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        return Segment(path)
+        return Segment(path), os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
 
     def previous(self) -> Previous | None:
         """Of the run before this one; None: there was none, or nothing of it is left."""
@@ -136,12 +135,14 @@ class Spool:
             self.synced = target
 
     def roll(self) -> None:
-        """Begin a new segment. Whoever appends must wait."""
+        """Begin a new segment. Whoever appends must wait. Raises OSError; then the old one goes on."""
         self.sync()
+        new, fd = self._new(self.current.number + 1)
         os.close(self._fd)
+        self._fd = fd
         self.left.append(self.current)
         self.written = self.synced = 0
-        self.current = self._new(self.current.number + 1)
+        self.current = new
 
     def close(self) -> None:
         """Let go of the folder."""
