@@ -19,14 +19,18 @@ AHEAD_MS = MINUTE_MS  # at least: so that a checkpoint covers what was promised 
 NAME = "ticks"
 
 
+def endless(cadence_ms: int) -> Schedule:
+    """One that begins as soon as it can be sealed."""
+    return Schedule.aligned(NAME, time.time_ns() // MS + AHEAD_MS, cadence_ms, None)
+
+
 class Promise:
     """One run of whoever emits ticks. A job is a target that was assigned in a tick. audit None: the log could not be opened."""
 
     def __init__(self, topology: Topology, settings: Settings, cadence_ms: int) -> None:
         folder = settings.state / "audit"
         self.kept = KeptSchedule(folder / "ticks.schedule")
-        fresh = Schedule.aligned(NAME, time.time_ns() // MS + AHEAD_MS, cadence_ms, None)
-        self.schedule = self.kept.resume_or_begin(fresh)
+        self.schedule = self.kept.resume_or_begin(endless(cadence_ms))
         self.audit = try_process_log(topology, settings, NAME, schedule=self.schedule.json())
         self.states: dict[str, str] = {}
         self.tally: Tally | None = None

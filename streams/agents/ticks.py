@@ -97,11 +97,13 @@ class Cycle:
 
     def __init__(self, coordinator: Coordinator, promise: Promise) -> None:
         self.coordinator, self.promise, self.schedule = coordinator, promise, promise.schedule
+        self.now_ms = promise.kept.steady.now_ms
         self.began_ns = 0
+        self.set_by_ms = 0.0  # as it was last told
 
     def resume(self) -> None:
         """A tick that an earlier process had begun is gone on with; one that is over never ended."""
-        slot, now_ms = self.coordinator.slot, time.time_ns() / MS
+        slot, now_ms = self.coordinator.slot, self.now_ms()
         if slot is None:
             return
         self.promise.still_open(
@@ -115,7 +117,7 @@ class Cycle:
     def step(self, poll_s: float = POLL_S) -> None:
         """What is to be done now; else wait a little for what comes in."""
         coordinator, schedule = self.coordinator, self.schedule
-        now_ms = time.time_ns() / MS
+        now_ms = self.now_ms()
         slot = schedule.slot_at(now_ms)
         open_ = coordinator.slot
         if open_ is not None:
@@ -139,6 +141,13 @@ class Cycle:
 
     def _begin(self, slot: int) -> None:
         self.began_ns = time.monotonic_ns()
+        set_by_ms = self.promise.kept.steady.was_set_by_ms()
+        if abs(set_by_ms - self.set_by_ms) > self.schedule.tolerance_ms:
+            self.set_by_ms = set_by_ms
+            log.warning(
+                "the clock was set by %+.1f s; the schedule goes on by the boot clock until it is ended",
+                set_by_ms / 1000,
+            )
         self.promise.began(slot)
         with self._told(slot):
             self.coordinator.begin(slot, self._begins_ms(slot))

@@ -14,12 +14,12 @@ from typing import Any
 
 from streams.audit.audit import KNOWN_TYPES
 from streams.audit.layout import ENTRY, HASH_BYTES, Item, entry, first_link, preimage_start
-from streams.audit.record.clock import Moment
 from streams.audit.record.events import Event, Writer
 from streams.audit.record.log import AuditLog
 from streams.audit.seal.tiles import TileWriter
 from streams.audit.verify.bundle import Bundle, BundleWriter, Manifest
 from streams.audit.verify.verifier import Verifier
+from streams.clock import Moment
 
 TOPIC, RUN = "icn.metrics", bytes(range(16))
 CALLS = 30_000

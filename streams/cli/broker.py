@@ -21,7 +21,7 @@ def _local(nodes: int = 1) -> Any:
 
 def _require_unused(state: Path) -> None:
     from streams.errors import IcnError
-    from streams.runtime.local import UpLock
+    from streams.local.network import UpLock
 
     if pid := UpLock(state).holder():
         raise IcnError(f"icn up (pid {pid}) uses this broker", "end it first, with Ctrl-C there; or --force")

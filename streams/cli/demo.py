@@ -62,12 +62,12 @@ def _may_replace(folder: Path, yes: bool) -> None:
 
 def _run(folder: Path) -> int:
     from streams.cli.galaxies import load_galaxies
-    from streams.runtime.local import broker_and_topics, worker_process
+    from streams.local.network import broker_and_topics, worker_process
     from streams.topology import load
 
     topology = load()
     reports = load_galaxies()
-    with broker_and_topics(topology, say) as settings:
+    with broker_and_topics(topology, say) as (settings, _):
         os.environ["ICN_BROKERS"] = settings.brokers
         with worker_process(folder / "worker.log") as worker:
             say("starting the stages …")

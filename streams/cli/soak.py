@@ -36,14 +36,14 @@ def soak(duration: str, cadence: str, fleet: Path | None, example: bool) -> None
       icn soak --fleet fleet.yaml
     """
     from streams.errors import IcnError
-    from streams.soak.fleet import EXAMPLE, read_fleet
+    from streams.local.fleet import EXAMPLE, read_fleet
     from streams.units import duration_ms
 
     if example:
         click.echo(EXAMPLE, nl=False)
         return
     from streams.cli.audit_reading import require
-    from streams.runtime.local import UpLock
+    from streams.local.network import UpLock
     from streams.runtime.worker import setup_logging
     from streams.soak.run import Soak
     from streams.soak.state import keep, resume_or_begin

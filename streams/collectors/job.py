@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from concurrent.futures import TimeoutError as NotYet
 from typing import Any, NamedTuple
 
+from streams.clock import Steady
 from streams.collectors.collector import BEGINS_FOR_COLLECTOR, Collected, CollectError, Collector, Task
 from streams.collectors.config import Config
 from streams.collectors.memory import Memory
@@ -33,9 +34,11 @@ class Ended(NamedTuple):
     memory: dict[str, Any] | None = None
 
 
-def work(assignment: Mapping[str, Any], collector: Collector, node: Node, config: Config, memory: Memory) -> Ended:
+def work(
+    assignment: Mapping[str, Any], collector: Collector, node: Node, config: Config, memory: Memory, clock: Steady
+) -> Ended:
     """Whatever happens, there is an end of it."""
-    left_s = assignment["deadline_ms"] / 1000 - time.time()
+    left_s = (assignment["deadline_ms"] - clock.now_ms()) / 1000
     ends_s = time.monotonic() + left_s
     try:
         task = Task(

@@ -12,6 +12,7 @@ from confluent_kafka import Consumer, TopicPartition
 
 from streams.broker.registrations import kept_token, registered
 from streams.broker.topics import ends, events, headers
+from streams.clock import Steady
 from streams.codec import Undecodable, decoder
 from streams.collectors.collector import find
 from streams.collectors.config import Config
@@ -68,6 +69,7 @@ class CollectingNode:
             self.node.close(0)
             raise
         self.decode = decoder("assignment")
+        self.clock = Steady()
         self.pool = ThreadPoolExecutor(self.capacity, thread_name_prefix="icn-collect")
         self.jobs: dict[str, tuple[dict[str, Any], Future[Ended], float]] = {}
         self.done = 0
@@ -132,7 +134,7 @@ class CollectingNode:
         except Undecodable as error:
             log.warning("an assignment can't be read: %s", error)
             return
-        if time.time() * 1000 >= assignment["deadline_ms"]:
+        if self.clock.now_ms() >= assignment["deadline_ms"]:
             log.warning("%s came too late", assignment["assignment_id"])
             return
         needed = self.topology.protocol["coordination"]["needs"].get(assignment["type"], assignment["type"])
@@ -140,13 +142,15 @@ class CollectingNode:
         if needed not in self.collectors:
             self._report(assignment, Ended("failure", error=f"no collector for {assignment['type']}"), 0)
             return
-        job = self.pool.submit(work, assignment, self.collectors[needed], self.node, self.config, self.memory)
+        job = self.pool.submit(
+            work, assignment, self.collectors[needed], self.node, self.config, self.memory, self.clock
+        )
         self.jobs[assignment["assignment_id"]] = (assignment, job, time.monotonic())
 
     def _answer(self) -> None:
         """Report what is done. What is not at its deadline has failed, whatever its thread still does."""
         for key, (assignment, job, began_s) in list(self.jobs.items()):
-            over = time.time() * 1000 >= assignment["deadline_ms"]
+            over = self.clock.now_ms() >= assignment["deadline_ms"]
             if not job.done() and not over:
                 continue
             del self.jobs[key]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from streams.collectors.config import parse
 from streams.domain.targets import Target
-from streams.soak.fleet import Fleet, Member
+from streams.local.fleet import Fleet, Member
 
 NAMES = ("SHIPSHAPE", "COBALT", "LANTERN", "DRIFTWOOD", "MAGPIE", "OSPREY", "TINDER", "HALYARD")
 DEEDS = (

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from streams.audit.layout import PREV, SEQ, entry, first_link, record_hash
-from streams.audit.record.clock import Moment
 from streams.audit.record.events import PAYLOADS, TYPES, Event, Writer, check, payload_of
 from streams.audit.record.log import AuditLog
 from streams.audit.record.spool import Segment
+from streams.clock import Moment
 from streams.codec import decoder, encoder
 from streams.errors import AuditError
 

@@ -11,12 +11,12 @@ from streams.audit.judge.believed import believe
 from streams.audit.judge.evidence import Evidence
 from streams.audit.judge.slots import slots_of
 from streams.audit.layout import Item
-from streams.audit.record.clock import Moment, SystemClock
 from streams.audit.record.log import AuditLog
 from streams.audit.record.schedule import Schedule
 from streams.audit.record.tally import MINUTE_MS, Tally
 from streams.audit.verify.report import Report
 from streams.audit.verify.verifier import Result, Verifier
+from streams.clock import Moment, SystemClock
 from streams.codec import encoder
 from streams.sdk import Node
 from tests.support.audit import KNOWN_TYPES

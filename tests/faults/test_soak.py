@@ -8,6 +8,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from tests.support.fold import events
 from tests.support.network import wait_until
 from tests.support.web import Handler, Site, site
 
+CLOCK = Path(__file__).parents[1] / "support" / "clock"
 MINUTES = float(os.environ.get("ICN_TEST_SOAK_MINUTES", "3"))
 CADENCE_S = float(os.environ.get("ICN_TEST_SOAK_CADENCE_S", "4"))
 # as the report names them; the last three are of what is good of it
@@ -58,6 +60,8 @@ class Soak:
         self.state, self.server, self.folder = state, server, state.parent / "files"
         self.folder.mkdir()
         self.number = 0
+        self.clock = state.parent / "clock"
+        self.set_clock(0)
         fleet = {
             "nodes": {
                 "n1": {"collectors": {"file": {"roots": [str(self.folder)]}}},
@@ -88,6 +92,7 @@ class Soak:
 
     def start(self) -> None:
         env = {k: v for k, v in os.environ.items() if not k.startswith("ICN_")}
+        env |= {"PYTHONPATH": str(CLOCK), "TEST_CLOCK": str(self.clock)}
         self.log = (self.state.parent / "soak.log").open("ab")
         self.process = subprocess.Popen(
             [sys.executable, "-m", "streams", *self.arguments],
@@ -137,6 +142,26 @@ class Soak:
 
     def kill_broker(self) -> None:
         os.kill(int((self.state / "broker" / "1" / "pid").read_text()), signal.SIGKILL)
+
+    def set_clock(self, ahead_s: float) -> None:
+        """Of all our processes; not Kafka's."""
+        self.clock.with_name("clock.new").write_text(str(ahead_s))
+        self.clock.with_name("clock.new").replace(self.clock)
+
+    def set_clock_for(self, ahead_s: float, seconds: float) -> None:
+        """And back."""
+        self.set_clock(ahead_s)
+        threading.Timer(seconds, self.set_clock, [0]).start()
+
+    def fill_disk_for(self, seconds: float) -> None:
+        """What the run itself and whoever emits the ticks want to write is refused: that is all they write, the spool of the audit log."""
+        main = psutil.Process(self.process.pid)
+        ticks = [child for child in main.children(recursive=True) if "streams.agents.ticks" in child.cmdline()]
+        assert len(ticks) == 1
+        for process in (main, *ticks):
+            full, free = (0, psutil.RLIM_INFINITY), (psutil.RLIM_INFINITY, psutil.RLIM_INFINITY)
+            process.rlimit(psutil.RLIMIT_FSIZE, full)
+            threading.Timer(seconds, process.rlimit, [psutil.RLIMIT_FSIZE, free]).start()
 
     # -- what is on record ------------------------------------------------
 
@@ -192,10 +217,13 @@ def faults_of(slots: int, rng: random.Random) -> list[Fault]:
         ("a server that is slow", lambda s: s.misbehave(web.drip_body, hang), jobs, 12),
         ("all stages killed", lambda s: s.kill("streams", "worker"), ticks, 12),
         ("node killed again", lambda s: s.kill("node", "n1.yaml"), jobs, 6),
+        ("the disk of the spool full", lambda s: s.fill_disk_for(hang), frozenset[str](), 2),
+        ("the clock set ahead, and back", lambda s: s.set_clock_for(7, hang), frozenset[str](), 2),
     ]
-    count = 3 if slots < 200 else len(known)
-    apart = (slots - 5) // count
-    return [Fault(4 + n * apart + rng.randrange(2), *known[n]) for n in range(count)]
+    wanted = os.environ.get("ICN_TEST_SOAK_FAULTS", "").split(",")  # parts of names; else as many as there is time for
+    chosen = [fault for fault in known if any(word in fault[0] for word in wanted)][: 3 if slots < 200 else None]
+    apart = (slots - 5) // len(chosen)
+    return [Fault(4 + n * apart + rng.randrange(2), *fault) for n, fault in enumerate(chosen)]
 
 
 def by_hand(steps: list[dict[str, Any]], collections: list[dict[str, Any]], slots: int) -> dict[str, float]:

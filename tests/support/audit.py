@@ -9,13 +9,13 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from streams.audit.layout import Item, entry, first_link
-from streams.audit.record.clock import Moment
 from streams.audit.record.events import TYPES, Event, Writer, canonical
 from streams.audit.tampering.copy import Copy
 from streams.audit.tampering.tamper import signed
 from streams.audit.verify.bundle import Manifest
 from streams.audit.verify.merkle import Frontier, leaf_hash
 from streams.audit.verify.note import Key, log_key
+from streams.clock import Moment
 
 TOPIC = "icn.metrics"
 MANIFEST = Manifest(TOPIC, "cluster", "topic-1", 1_800_000_000_000, {0: (0, 0)})

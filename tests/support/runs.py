@@ -15,12 +15,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from streams.audit.judge.evidence import Evidence
 from streams.audit.judge.judge import judge
 from streams.audit.judge.judgement import Judgement
-from streams.audit.record.clock import Moment
 from streams.audit.record.events import Event, canonical
 from streams.audit.record.methodology import METHODOLOGY
 from streams.audit.record.schedule import Schedule
 from streams.audit.tampering.copy import Copy
 from streams.audit.verify.report import Report
+from streams.clock import Moment
 from tests.support.audit import KEYS, KNOWN_TYPES, MANIFEST, T0, World
 
 MINUTE = 60_000

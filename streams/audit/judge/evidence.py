@@ -12,10 +12,10 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from streams.audit.layout import PREV, SEQ, Item
-from streams.audit.record.clock import Moment
 from streams.audit.record.events import TYPES, payload_of
 from streams.audit.record.methodology import FUTURE_MS
 from streams.audit.record.schedule import Schedule, read_schedule
+from streams.clock import Moment
 from streams.words import printable
 
 TICKS = ("tick_started", "tick_completed", "tick_failed")

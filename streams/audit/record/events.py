@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import fastavro
 
 from streams.audit.layout import HASH_BYTES, preimage_start
-from streams.audit.record.clock import Moment
 from streams.avro import avro_bytes, zigzag
+from streams.clock import Moment
 from streams.codec import folder, header, schema
 from streams.errors import AuditError
 

@@ -21,10 +21,10 @@ from typing import Any, NamedTuple
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from streams.audit.layout import first_link
-from streams.audit.record.clock import Clock, Moment, SystemClock
 from streams.audit.record.events import Event, Writer, canonical, check
 from streams.audit.record.ship import Shipper
 from streams.audit.record.spool import SEGMENT_BYTES, Spool
+from streams.clock import Clock, Moment, SystemClock
 from streams.errors import AuditError
 
 log = logging.getLogger("icn.audit")

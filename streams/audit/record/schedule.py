@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from streams.audit.files import write_whole
 from streams.audit.record.methodology import OVERLONG_PERCENT
+from streams.clock import Steady, boot_id
 from streams.words import YEAR_9999_MS
 
 MS = 1_000_000  # ns
@@ -77,24 +78,31 @@ def read_schedule(value: object) -> Schedule | None:
 
 
 class KeptSchedule:
-    """A schedule in a file of the state folder: whoever starts again after a crash goes on with the same, so that what it missed is missed.
-    A clean stop ends it."""
+    """A schedule in a file of the state folder, with the clock that it goes by. Whoever starts again after a crash goes on with the same:
+    what it missed is missed, and a wall clock that was set meanwhile changes nothing. A clean stop ends it."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.steady = Steady()
 
     def resume_or_begin(self, fresh: Schedule) -> Schedule:
         """The one that was not ended, if it is of the same name and cadence; else the fresh one."""
-        with contextlib.suppress(OSError, ValueError):
-            kept = read_schedule(json.loads(self.path.read_text()))
-            if kept is not None and (kept.name, kept.cadence_ms) == (fresh.name, fresh.cadence_ms):
-                return kept
+        with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
+            kept = json.loads(self.path.read_text())
+            schedule = read_schedule(kept["schedule"])
+            if schedule is not None and (schedule.name, schedule.cadence_ms) == (fresh.name, fresh.cadence_ms):
+                if kept["boot_id"] == boot_id().hex() and any(boot_id()):  # after a reboot it is anchored anew
+                    self.steady = Steady(int(kept["zero_ns"]))
+                else:
+                    self.keep(schedule)
+                return schedule
         self.keep(fresh)
         return fresh
 
     def keep(self, schedule: Schedule) -> None:
         """Whoever starts next goes on with this one."""
-        write_whole(self.path, json.dumps(schedule.json()).encode())
+        kept = {"schedule": schedule.json(), "boot_id": boot_id().hex(), "zero_ns": self.steady.zero_ns}
+        write_whole(self.path, json.dumps(kept).encode())
 
     def end(self) -> None:
         """It was stopped, and says so."""

@@ -15,11 +15,11 @@ from pathlib import Path
 from confluent_kafka import KafkaException
 
 from streams.audit.files import write_whole
-from streams.audit.record.clock import Clock
 from streams.audit.record.events import Event
 from streams.audit.record.log import AuditLog
 from streams.audit.record.schedule import MS, Schedule
 from streams.broker.topics import fold
+from streams.clock import Clock
 from streams.codec import Undecodable, decoder
 from streams.errors import IcnError
 from streams.settings import Settings
@@ -53,6 +53,8 @@ class Tally:
         self.settings, self.audit, self.schedule, self.file, self.clock = settings, audit, schedule, file, clock
         self.topic, self.decode = topology.topic("batches").name, decoder("batch")
         self.next_ms = self._kept()
+        now = clock.now()
+        self._steady_ns = now.wall_ns - now.boot_ns  # the broker's clock does not follow where ours is set
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True, name="audit-tally")
 
@@ -86,7 +88,7 @@ class Tally:
 
     def step(self, is_last: bool = False) -> None:
         """Write the counts of each minute that is over; the last time, of all there is."""
-        now_ms = self.clock.now().wall_ns // MS
+        now_ms = (self._steady_ns + self.clock.now().boot_ns) // MS
         end_ms = now_ms if is_last else (now_ms - SETTLES_MS) // MINUTE_MS * MINUTE_MS
         if end_ms <= self.next_ms:
             return

@@ -32,11 +32,27 @@ class Clock(Protocol):
         """SYNCED, UNSYNCED or UNKNOWN."""
 
 
+class Steady:
+    """UTC as the wall clock had it at an anchor, carried on by the boot clock: setting the wall clock later changes nothing, and sleep is
+    time that passes. zero_ns: what to add to the boot clock; None: the wall clock is right now."""
+
+    def __init__(self, zero_ns: int | None = None) -> None:
+        self.zero_ns = time.time_ns() - _boot_ns() if zero_ns is None else zero_ns
+
+    def now_ms(self) -> float:
+        """Since 1970."""
+        return (self.zero_ns + _boot_ns()) / 1e6
+
+    def was_set_by_ms(self) -> float:
+        """How far the wall clock is ahead of this by now."""
+        return time.time_ns() / 1e6 - self.now_ms()
+
+
 class SystemClock:
     """This machine's."""
 
     def __init__(self) -> None:
-        self.boot_id = _boot_id()
+        self.boot_id = boot_id()
 
     def now(self) -> Moment:
         return Moment(time.time_ns(), time.monotonic_ns(), _boot_ns())
@@ -45,7 +61,8 @@ class SystemClock:
         return _kernel_state()
 
 
-def _boot_id() -> bytes:
+def boot_id() -> bytes:
+    """16 bytes; zeros where there is none."""
     try:
         return bytes.fromhex(Path("/proc/sys/kernel/random/boot_id").read_text().strip().replace("-", ""))
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""Whom a run consists of: nodes with their collectors, and what they are to collect. From a YAML file, or made up."""
+"""Nodes that run here, with their collectors, and what they are to collect. From a YAML file, or made up."""
 
 from __future__ import annotations
 
@@ -9,12 +9,17 @@ from typing import Any
 
 import yaml
 
-from streams.broker.targets import check
+from streams.audit.files import write_whole
+from streams.broker.registrations import register, registered
+from streams.broker.targets import add, check
 from streams.collectors.config import Config, parse
 from streams.domain.targets import Target
 from streams.errors import IcnError
+from streams.settings import Settings
+from streams.topology import Topology
 from streams.units import duration_ms
 
+CAPACITY = 3  # of a node that doesn't say
 EXAMPLE = """nodes:
   reports:
     principal: alice
@@ -52,7 +57,7 @@ class Fleet:
 
 def read_fleet(path: Path) -> Fleet:
     """Raises IcnError: what is wrong, and an example."""
-    hint = "icn soak --example prints one"
+    hint = "icn up --example prints one"
     try:
         raw = yaml.safe_load(path.read_text())
     except OSError as error:
@@ -88,3 +93,17 @@ def _target(raw: Mapping[str, Any]) -> Target:
     )
     check(made)
     return made
+
+
+def install(topology: Topology, settings: Settings, fleet: Fleet, folder: Path) -> dict[str, Path]:
+    """Register what isn't yet, add its targets, and keep each node's configuration: name -> file for `icn node run`."""
+    known, found = registered(topology, settings), dict[str, Path]()
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, member in fleet.members.items():
+        found[name] = folder / f"{name}.yaml"
+        write_whole(found[name], yaml.safe_dump(dict(member.raw)).encode())
+        if name not in known:
+            capacity = member.config.capacity or CAPACITY
+            register(topology, settings, name, member.principal, member.capabilities, capacity)
+    add(topology, settings, fleet.targets)
+    return found

@@ -56,25 +56,28 @@ def _locked(file: IO[str]) -> bool:
 
 
 @contextlib.contextmanager
-def broker_and_topics(topology: Topology, say: Callable[[str], None]) -> Iterator[Settings]:
-    """Settings with a broker that answers and all topics; a broker started here is stopped at the end."""
+def broker_and_topics(
+    topology: Topology, say: Callable[[str], None], adopt: bool = False
+) -> Iterator[tuple[Settings, LocalBroker | None]]:
+    """Settings with a broker that answers and all topics, and the broker, if it is ours: then it is stopped at the end. adopt: one of this
+    state folder that runs already is ours too."""
     settings = read_settings(topology)
-    started = None
+    ours = None
     left = settings.state / "broker" / "bootstrap"  # of a broker that did not end well, if it doesn't run
-    is_ours = left.exists() and left.read_text().strip() == settings.brokers
-    if not settings.brokers or (is_ours and LocalBroker(settings.state).pid() is None):
-        started = LocalBroker(settings.state)
-        os.environ["ICN_BROKERS"] = started.start(say=say)
+    is_left = left.exists() and left.read_text().strip() == settings.brokers
+    if not settings.brokers or (is_left and (adopt or LocalBroker(settings.state).pid() is None)):
+        ours = LocalBroker(settings.state)
+        os.environ["ICN_BROKERS"] = ours.start(say=say)
         settings = read_settings(topology)
     try:
         if steps := Admin(settings).apply(topology):
             say(f"made {len(steps)} topics")
         claim(topology, settings)
-        yield settings
+        yield settings, ours
     finally:
-        if started is not None:
+        if ours is not None:
             say("stopping Apache Kafka …")
-            started.stop()
+            ours.stop()
 
 
 @contextlib.contextmanager

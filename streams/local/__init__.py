@@ -1,0 +1,1 @@
+"""Everything on this machine: broker, stages, sealer, nodes and ticks, kept running."""
