@@ -127,6 +127,45 @@ def audit(records: int, as_json: bool) -> None:
 
 
 @bench.command()
+@json_option
+def quality(as_json: bool) -> None:
+    """Measure what is found against public texts with known answers: near-duplicates among the MISP galaxies. No broker.
+
+    \b
+    Example:
+      icn bench quality
+    """
+    from streams.bench.quality import bench_quality
+
+    found = bench_quality(say)
+    if as_json:
+        print_json(found)
+        return
+    columns = ("texts", "pairs", "precision", "recall", "f1", "candidates", "all_pairs_f1")
+    table(
+        (
+            "near-duplicates of the same",
+            "texts",
+            "pairs",
+            "precision",
+            "recall",
+            "F1",
+            "let through",
+            "F1 of all pairs",
+        ),
+        [
+            (
+                label,
+                *(f"{found[f'{prefix}_{name}']:{',' if name in ('texts', 'pairs') else '.3f'}}" for name in columns),
+            )
+            for prefix, label in (("near_duplicate", "id"), ("named", "id or name"))
+        ],
+        right=range(1, 8),
+    )
+    click.echo(f"{found['near_duplicate_sketches_per_cpu_s']:,.0f} sketches a CPU second")
+
+
+@bench.command()
 @click.option("--runs", default=400, show_default=True, type=click.IntRange(1), help="Simulated runs of each kind.")
 @click.option("--seed", default=1, show_default=True)
 @json_option
