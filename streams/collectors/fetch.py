@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import re
 import socket
 import threading
@@ -88,7 +89,7 @@ class Web:
     @contextlib.contextmanager
     def session(self, task: Task) -> Iterator[requests.Session]:
         """For one task. At its deadline every connection is cut, whatever is going on there."""
-        sockets: list[socket.socket] = []
+        sockets: list[tuple[socket.socket, bool]] = []  # in the order of use; whether its peer is inside of a network
         session = _Session()
         session.max_redirects = REDIRECTS_MAX
         session.headers.update({"User-Agent": self.agent, "Connection": "close"})
@@ -173,7 +174,7 @@ def _nothing(request: requests.PreparedRequest) -> requests.PreparedRequest:
 class _Bounded(HTTPAdapter):
     """Reads each answer, redirects too, within the task's time and room."""
 
-    def __init__(self, task: Task, pace: Pace, sockets: list[socket.socket]) -> None:
+    def __init__(self, task: Task, pace: Pace, sockets: list[tuple[socket.socket, bool]]) -> None:
         self.task, self.pace, self.sockets = task, pace, sockets
         super().__init__(max_retries=0)
 
@@ -208,26 +209,41 @@ class _Bounded(HTTPAdapter):
         return bytes(found)
 
 
-def _pools(sockets: list[socket.socket]) -> dict[str, Any]:
+def _pools(sockets: list[tuple[socket.socket, bool]]) -> dict[str, Any]:
     """urllib3's own, with connections that tell of their socket."""
 
     class Plain(urllib3.connection.HTTPConnection):
         def connect(self) -> None:
             super().connect()
-            sockets.append(self.sock)
+            _keep(self.sock, sockets)
 
     class Secure(urllib3.connection.HTTPSConnection):
         def connect(self) -> None:
             super().connect()
-            sockets.append(self.sock)
+            _keep(self.sock, sockets)
 
     plain = type("Plain", (urllib3.HTTPConnectionPool,), {"ConnectionCls": Plain})
     secure = type("Secure", (urllib3.HTTPSConnectionPool,), {"ConnectionCls": Secure})
     return {"http": plain, "https": secure}
 
 
-def _cut(sockets: list[socket.socket]) -> None:
-    for one in sockets:
+def _keep(made: socket.socket, sockets: list[tuple[socket.socket, bool]]) -> None:
+    """Nothing has been sent yet. The peer is asked, not the name: a name may lead elsewhere the next time. Raises CollectError."""
+    here = str(made.getpeername()[0])
+    inside = is_inside(here)
+    if sockets and inside and not sockets[0][1]:
+        made.close()
+        raise CollectError(f"a public server leads to {here}, inside of a network: not followed")
+    sockets.append((made, inside))
+
+
+def is_inside(address: str) -> bool:
+    """Of this machine, or of a network that the world can't ask."""
+    return not ipaddress.ip_address(address.partition("%")[0]).is_global
+
+
+def _cut(sockets: list[tuple[socket.socket, bool]]) -> None:
+    for one, _ in sockets:
         with contextlib.suppress(OSError):
             one.shutdown(socket.SHUT_RDWR)
 

@@ -1,8 +1,9 @@
-"""One assignment on a node: collect, submit, wait for what became of it, report. In a thread of its own, until its deadline."""
+"""One assignment on a node: collect, submit, wait for what became of it. In a thread of its own, until its deadline."""
 
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -32,6 +33,31 @@ class Ended(NamedTuple):
     artifact_count: int = 0
     error: str | None = None
     memory: dict[str, Any] | None = None
+
+
+class Job(threading.Thread):
+    """ended: how, once it has; None so far. It keeps nobody from going on, nor the process from ending."""
+
+    def __init__(
+        self,
+        assignment: Mapping[str, Any],
+        collector: Collector,
+        node: Node,
+        config: Config,
+        memory: Memory,
+        clock: Steady,
+    ) -> None:
+        super().__init__(name=f"icn-collect {assignment['target_id']}", daemon=True)
+        self.assignment, self.began_s = assignment, time.monotonic()
+        self.ended: Ended | None = None
+        self.error: IcnError | None = None
+        self._work = (assignment, collector, node, config, memory, clock)
+
+    def run(self) -> None:
+        try:
+            self.ended = work(*self._work)
+        except IcnError as error:  # of the node, not of the source: its outbox, its token
+            self.error = error
 
 
 def work(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Mapping
 from typing import Any
 
 from confluent_kafka import Consumer, TopicPartition
@@ -16,7 +16,7 @@ from streams.clock import Steady
 from streams.codec import Undecodable, decoder
 from streams.collectors.collector import find
 from streams.collectors.config import Config
-from streams.collectors.job import Ended, work
+from streams.collectors.job import Ended, Job
 from streams.collectors.memory import Memory
 from streams.domain.identity import is_said_by
 from streams.errors import IcnError
@@ -34,6 +34,7 @@ LOOK_BACK = 2_000  # heartbeats of the fleet
 POLL_S = 0.05
 GOODBYE_S = 5.0
 WORDS_MAX = 200
+HANGING_MAX = 50  # threads
 
 
 class CollectingNode:
@@ -70,8 +71,8 @@ class CollectingNode:
             raise
         self.decode = decoder("assignment")
         self.clock = Steady()
-        self.pool = ThreadPoolExecutor(self.capacity, thread_name_prefix="icn-collect")
-        self.jobs: dict[str, tuple[dict[str, Any], Future[Ended], float]] = {}
+        self.jobs: dict[str, Job] = {}
+        self.hanging: list[Job] = []
         self.done = 0
 
     def _refuse_another(self) -> None:
@@ -142,25 +143,38 @@ class CollectingNode:
         if needed not in self.collectors:
             self._report(assignment, Ended("failure", error=f"no collector for {assignment['type']}"), 0)
             return
-        job = self.pool.submit(
-            work, assignment, self.collectors[needed], self.node, self.config, self.memory, self.clock
-        )
-        self.jobs[assignment["assignment_id"]] = (assignment, job, time.monotonic())
+        if len(self.jobs) >= self.capacity:
+            self._report(assignment, Ended("failure", error=f"more at a time than its capacity of {self.capacity}"), 0)
+            return
+        job = Job(assignment, self.collectors[needed], self.node, self.config, self.memory, self.clock)
+        job.start()
+        self.jobs[assignment["assignment_id"]] = job
 
     def _answer(self) -> None:
         """Report what is done. What is not at its deadline has failed, whatever its thread still does."""
-        for key, (assignment, job, began_s) in list(self.jobs.items()):
-            over = self.clock.now_ms() >= assignment["deadline_ms"]
-            if not job.done() and not over:
+        for key, job in list(self.jobs.items()):
+            if job.error is not None:
+                raise job.error
+            if job.ended is None and self.clock.now_ms() < job.assignment["deadline_ms"]:
                 continue
             del self.jobs[key]
-            # cancel is true for one that has not begun
-            ended = job.result() if not job.cancel() and job.done() else Ended("failure", error="timeout")
+            ended = job.ended or Ended("failure", error="timeout")
             if ended.memory is not None:
-                self.memory.keep(assignment["target_id"], ended.memory)
-            self._report(assignment, ended, time.monotonic() - began_s)
+                self.memory.keep(job.assignment["target_id"], ended.memory)
+            self._report(job.assignment, ended, time.monotonic() - job.began_s)
+            if job.ended is None:
+                self._leave(job)
 
-    def _report(self, assignment: dict[str, Any], ended: Ended, took_s: float) -> None:
+    def _leave(self, job: Job) -> None:
+        """To itself: a collector that does not come back can't be stopped. Raises IcnError where too many don't."""
+        self.hanging = [one for one in (*self.hanging, job) if one.is_alive()]
+        if len(self.hanging) > HANGING_MAX:
+            raise IcnError(
+                f"{len(self.hanging)} collections are long over and don't come back, the last of {job.assignment['location'][:WORDS_MAX]}",
+                f'the collector for "{job.assignment["type"]}" must heed task.left_s(); start the node again',
+            )
+
+    def _report(self, assignment: Mapping[str, Any], ended: Ended, took_s: float) -> None:
         self.done += 1
         took_ms, target = int(took_s * 1000), assignment["target_id"]
         self.voice.report(
@@ -187,7 +201,6 @@ class CollectingNode:
 
     def close(self) -> None:
         """What it is at is given up, and said so: the coordinator gives it to others."""
-        self.pool.shutdown(wait=False, cancel_futures=True)
         self.voice.say("stopped")
         self.voice.flush(GOODBYE_S)
         self.inbox.close()

@@ -87,7 +87,7 @@ class Coordination:
                 self._decided(event)
             case "votes":
                 if event["outcome"] == "refuted" and event["weight"] > 0 and event["ignored"] is None:
-                    self._node(event["node_id"]).refuted.add(event["artifact_id"])
+                    self._node(event["node_id"]).refuted.append(event["artifact_id"])
             case "reports":
                 self.claims.append((dict(event), at_ms))
 

@@ -28,7 +28,7 @@ class Node:
     heartbeat_ms: int | None = None
     attempts: deque[Attempt] = field(default_factory=lambda: deque(maxlen=LAST))
     artifacts: deque[tuple[str, bool]] = field(default_factory=lambda: deque(maxlen=LAST))  # (id, was new)
-    refuted: set[str] = field(default_factory=set)
+    refuted: deque[str] = field(default_factory=lambda: deque(maxlen=LAST))  # ids
     probed_ms: int | None = None
 
     def is_registered(self, event: Mapping[str, Any]) -> None:
@@ -60,7 +60,8 @@ class Node:
 
     def health(self, load: int, now_ms: int, limits: Limits) -> Health:
         """Alive and useful, as of then. load: collections that it is at."""
-        good = sum(new and artifact not in self.refuted for artifact, new in self.artifacts)
+        refuted = set(self.refuted)
+        good = sum(new and artifact not in refuted for artifact, new in self.artifacts)
         seen = Seen(
             self.heartbeat_ms,
             self.capacity > 0,

@@ -100,13 +100,15 @@ class Keeper:
 
     def _look_after_broker(self) -> None:
         """Ours, if it has ended: started again beside the loop, which must not wait for it."""
+        if self.broker_starts is not None and self.broker_starts.is_alive():
+            self.sight.progress_s = time.monotonic()  # nobody can emit a tick
+            return
         if self.broker is None or self.broker.pid() is not None:
             return
-        if self.broker_starts is None or not self.broker_starts.is_alive():
-            log.warning("the broker ended, restarting")
-            self.children.ended("broker", 0, -1)
-            self.broker_starts = threading.Thread(target=self._start_broker, daemon=True)
-            self.broker_starts.start()
+        log.warning("the broker ended, restarting")
+        self.children.ended("broker", 0, -1)
+        self.broker_starts = threading.Thread(target=self._start_broker, daemon=True)
+        self.broker_starts.start()
 
     def _start_broker(self) -> None:
         assert self.broker is not None

@@ -55,6 +55,8 @@ class Sight:
             self.progress_s = time.monotonic()
 
     def _collection(self, one: dict[str, Any]) -> None:
+        if self.slot < 0:  # before it begins, while stages and sources are still starting
+            return
         self.outcomes["late" if one["late"] else one["outcome"]] += 1
         self.artifacts += 0 if one["late"] else one["artifact_count"]
 

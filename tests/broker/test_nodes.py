@@ -118,6 +118,45 @@ def test_a_server_that_hangs_costs_its_own_target_only(fleet: Network, server: S
     assert {(one["outcome"], one["error"]) for one in collected(fleet, slow)} == {("failure", "timeout")}
 
 
+ODD = """
+import threading
+from streams.collectors.collector import Collected
+
+class OddCollector:
+    capability = "odd"
+
+    def __init__(self, options): ...
+
+    def collect(self, task):
+        if task.location == "never":
+            threading.Event().wait()  # it does not heed task.left_s()
+        return Collected([{"content": f"{task.location}, {task.ends_s}"}])
+"""
+
+
+def test_a_collector_that_never_comes_back_takes_nobody_elses_place(brokers: str, tmp_path: Path) -> None:
+    """Somebody's own collector, found by its entry point, hangs in each tick; with a capacity of 2 the other target is collected all the
+    same, and the process ends when it is asked to."""
+    about = tmp_path / "plugin" / "odd-1.dist-info"
+    about.mkdir(parents=True)
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: odd\nVersion: 1\n")
+    (about / "entry_points.txt").write_text("[icn.collectors]\nodd = odd:OddCollector\n")
+    (about.parent / "odd.py").write_text(ODD)
+    with network(brokers, tmp_path, **CADENCE, protocol__coordination__needs={"odd": "odd"}) as net:
+        net.env["PYTHONPATH"] = str(about.parent)
+        net.restored_worker()
+        net.icn("node", "register", "n1", "--principal", "alice", "--capability", "odd", "--capacity", "2")
+        never, good = (
+            net.icn("target", "add", "odd", location, "--interval", "2s", "--retry", "1s").stdout.strip()
+            for location in ("never", "good")
+        )
+        node = run(net, "n1", odd={})
+        wait_until(lambda: successes(net, good) >= 4 and len(collected(net, never)) >= 2, 90, "4 successes, 2 failures")
+        assert {one["error"] for one in collected(net, never)} == {"timeout"}
+        node.terminate()
+        assert node.wait(20) == 0
+
+
 def test_a_quota_that_stops_a_node_costs_no_artifact(brokers: str, tmp_path: Path) -> None:
     """Three of five are admitted: the file is read again, and the others follow when there is room (here: another node)."""
     with network(brokers, tmp_path, protocol__coordination__cadence="5s", protocol__intake__node_per_hour=3) as net:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from streams.collectors import fetch as fetching
 from streams.collectors.collector import Collected, CollectError, Task
 from streams.collectors.http import HttpCollector
 from tests.support import web
@@ -90,6 +91,33 @@ def test_a_redirect_is_followed_and_the_source_is_where_it_led(server: Site) -> 
     server.pages["/new"] = text("here")
     (item,) = fetch(server, web.redirect("/new")).items
     assert item["source"] == server.url("/new")
+
+
+def test_a_public_server_does_not_lead_into_the_network(server: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """127.0.0.1 plays the world, 127.0.0.2 the network: not a byte is sent there. From inside one may go anywhere."""
+    other = server.url("/new").replace("127.0.0.1", "127.0.0.2")
+    server.pages["/new"] = text("a secret")
+    monkeypatch.setattr(fetching, "is_inside", lambda address: address == "127.0.0.2")
+    with pytest.raises(CollectError, match=r"leads to 127\.0\.0\.2, inside of a network"):
+        fetch(server, web.redirect(other))
+    assert "/new" not in server.paths()
+    monkeypatch.undo()
+    assert len(fetch(server, web.redirect(other)).items) == 1
+
+
+@pytest.mark.parametrize(
+    ("address", "inside"),
+    [
+        ("127.0.0.1", True),
+        ("10.1.2.3", True),
+        ("169.254.169.254", True),
+        ("::1", True),
+        ("fe80::1%eth0", True),
+        ("8.8.8.8", False),
+    ],
+)
+def test_inside_is_what_the_world_can_not_ask(address: str, inside: bool) -> None:
+    assert fetching.is_inside(address) == inside
 
 
 @pytest.mark.parametrize(

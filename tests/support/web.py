@@ -34,7 +34,7 @@ class Site:
 
             def log_message(self, *words: object) -> None: ...
 
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
+        self.server = ThreadingHTTPServer(("", 0), Answer)
         self.server.daemon_threads = True
         self.server.block_on_close = False
         self.root = f"http://127.0.0.1:{self.server.server_port}"
