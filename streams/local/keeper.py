@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import signal
 import threading
@@ -145,7 +146,10 @@ class Keeper:
         slot = self.sight.slot
         if slot // PROGRESS_TICKS > self.told // PROGRESS_TICKS or (self.told == 0 and slot > 0):
             self.told = slot
-            self.say(self._words())
+            with contextlib.suppress(
+                OSError
+            ):  # nobody listens any more, or the disk that listens is full: no reason to end
+                self.say(self._words())
 
     def _words(self) -> str:
         schedule, sight, running = self.schedule, self.sight, self._processes()
