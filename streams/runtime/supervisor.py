@@ -21,6 +21,7 @@ log = logging.getLogger("icn.supervisor")
 
 RESTART_PAUSE_S = 0.5
 RESTART_PAUSE_MAX_S = 10
+WORKED_S = 15  # what can't start at all says so sooner
 LASTED_S = 60  # what ran so long ends for another reason than the last time
 STOP_DEADLINE_S = 12
 SAMPLE_EVERY_S = 300
@@ -68,6 +69,9 @@ class Supervisor:
         self.out: IO[bytes] | None = None  # where the children's words go; None: where ours do
         self.restart_at: dict[str, float] = {}
         self.started_at: dict[str, float] = {}
+        self.has_worked: set[str] = (
+            set()
+        )  # so whatever keeps them from starting now is no mistake of their settings, and may pass
         self.stopping = False
         self.sample_at = time.monotonic() + SAMPLE_EVERY_S
         self.lifeline, self._our_end = os.pipe()
@@ -114,7 +118,9 @@ class Supervisor:
             code = process.poll()
             if code is None:
                 continue
-            if code == 2:
+            if now - self.started_at[name] > WORKED_S and name not in self.restart_at:
+                self.has_worked.add(name)
+            if code == 2 and name not in self.has_worked:
                 return 2
             if name not in self.restart_at:
                 self.failures_ever[name] += 1
