@@ -43,7 +43,7 @@ class Settings:
         if not self.brokers:
             raise BrokerError(
                 f"no broker: none is given, and none was started with the state folder {self.state.absolute()}",
-                "icn broker start; or --state or ICN_STATE, where one was; or --broker or ICN_BROKERS=host:port",
+                "icn up starts a network here; or --state or ICN_STATE, where one was; or --broker or ICN_BROKERS=host:port",
             )
         return self.brokers
 

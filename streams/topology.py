@@ -207,9 +207,10 @@ def _check_units(topology: Topology) -> None:
     protocol, local = topology.protocol, topology.local
     for section, key, parse_unit in (
         (protocol, "horizon", duration_ms),
-        (protocol["priority"], "half_life", duration_ms),
-        (protocol["intake"], "undecided_retry", duration_ms),
-        (protocol["reputation"]["idle"], "after", duration_ms),
+        (_section(topology, "priority"), "half_life", duration_ms),
+        (_section(topology, "intake"), "undecided_retry", duration_ms),
+        (_section(topology, "reputation", "idle"), "after", duration_ms),
+        (_section(topology, "coordination"), "cadence", duration_ms),
         (protocol, "content_max", size_bytes),
         (protocol, "metadata_bytes_max", size_bytes),
         (local, "session_timeout", duration_ms),
@@ -219,5 +220,21 @@ def _check_units(topology: Topology) -> None:
     ):
         try:
             parse_unit(section[key])
-        except (KeyError, ValueError) as error:
+        except KeyError as error:
+            raise TopologyError(
+                f"{topology.source}: {key} is missing; there are: {', '.join(section)}",
+                "compare it with the one in the package",
+            ) from error
+        except ValueError as error:
             raise TopologyError(f"{topology.source}: {key}: {error}") from error
+    if not isinstance(_section(topology, "coordination").get("needs"), Mapping):
+        raise TopologyError(f"{topology.source}: protocol.coordination.needs maps a target's type to a capability")
+
+
+def _section(topology: Topology, *names: str) -> Mapping[str, Any]:
+    found: Any = topology.protocol
+    for name in names:
+        found = found.get(name)
+        if not isinstance(found, Mapping):
+            raise TopologyError(f"{topology.source}: protocol.{'.'.join(names)} is missing")
+    return dict(found)

@@ -6,10 +6,10 @@ import hashlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from streams.audit.files import write_whole
 from streams.audit.layout import Item
-from streams.audit.live import LiveLog, open_log
 from streams.audit.record.events import TYPES
 from streams.audit.seal.keys import private_key
 from streams.audit.seal.tiles import TileError
@@ -23,6 +23,9 @@ from streams.codec import folder
 from streams.errors import AuditError
 from streams.settings import Settings
 from streams.topology import Topology
+
+if TYPE_CHECKING:  # a bundle is verified without Kafka's library
+    from streams.audit.live import LiveLog
 
 KNOWN_TYPES = ("unknown", *TYPES)
 UNSEALED_AFTER_MS = 180_000  # three checkpoints missed
@@ -43,11 +46,13 @@ def audit_live(
     visit: Visit | None = None,
 ) -> Report:
     """The log on the broker. Without keys those of this machine's own sealer; without an anchor the note that was accepted last time."""
+    from streams.audit.live import open_log
+
     log = open_log(topology, settings, time.time_ns() // 1_000_000, tiles)
     if not keys and (settings.state / "keys" / "sealer.key").exists():
         private = private_key(settings.state / "keys", "sealer")
         keys = [log_key(log.manifest.origin(partition), private) for partition in log.manifest.bounds]
-    report = Report(log.place.topic, log.manifest.made_ms, [str(key) for key in keys], [])
+    report = Report(log.place.topic, log.manifest.made_ms, [str(key) for key in keys], [], decoded=decode)
     if log.strangers:
         told = f"{len(log.strangers)} checkpoints are of another log, the first at {log.strangers[0]}: was the topic recreated?"
         report.more.append(Finding("FORKED", log.place.topic, told, len(log.strangers)))
@@ -103,7 +108,9 @@ def audit_bundle(
 ) -> Report:
     """The log in a bundle. keys: from the auditor, never from the bundle."""
     manifest = bundle.manifest
-    report = Report(f"{manifest.topic} in {bundle.path}", manifest.made_ms, [str(key) for key in keys], [])
+    report = Report(
+        f"{manifest.topic} in {bundle.path}", manifest.made_ms, [str(key) for key in keys], [], decoded=decode
+    )
     for partition, bounds in manifest.bounds.items():
         verifier = Verifier(
             manifest.topic,
@@ -144,6 +151,8 @@ def _run(verifier: Verifier, items: Iterable[Item], bounds: tuple[int, int], pro
 
 def write_bundle(topology: Topology, settings: Settings, file: Path, tiles: Path | None, progress: Progress) -> int:
     """The log on the broker, with what was sealed, in one file. Returns the records."""
+    from streams.audit.live import open_log
+
     log = open_log(topology, settings, time.time_ns() // 1_000_000, tiles)
     writer, records = BundleWriter(file, log.manifest), 0
     total = sum(high - low for low, high in log.manifest.bounds.values())

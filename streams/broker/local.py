@@ -80,7 +80,11 @@ class LocalBroker:
                 (self.folder / "ports").unlink()
             raise
         bootstrap = ",".join(f"127.0.0.1:{client}" for client, _ in ports)
-        self._wait(bootstrap, started, timeout_s)
+        try:
+            self._wait(bootstrap, started, timeout_s)
+        except KeyboardInterrupt:
+            self.stop()
+            raise
         (self.folder / "bootstrap").write_text(bootstrap)
         return bootstrap
 

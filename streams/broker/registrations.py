@@ -21,6 +21,8 @@ from streams.topology import Topology
 
 ID_MAX = 128
 
+CAPACITY = 3  # of a node that doesn't say: collections at a time
+
 
 @dataclass(frozen=True)
 class Role:
@@ -96,7 +98,7 @@ def register(
     name: str,
     principal: str,
     capabilities: tuple[str, ...] = (),
-    capacity: int = 3,
+    capacity: int = CAPACITY,
     rotate: bool = False,
 ) -> dict[str, Any]:
     """Add a node, or give it a new token (`rotate`). Raises IcnError.

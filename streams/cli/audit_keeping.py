@@ -120,5 +120,12 @@ def tamper(fault: str, source: Path, target: Path, offset: int | None, partition
     private = Ed25519PrivateKey.generate()
     if sealer_key is not None:
         private = Ed25519PrivateKey.from_private_bytes(bytes.fromhex(sealer_key.read_text().strip()))
-    make(load(source, partition), fault, offset, private).write(target)
-    say(f"{target}: {FAULTS[fault].what}; icn audit verify must find {FAULTS[fault].found}")
+    copy = load(source, partition)
+    make(copy, fault, offset, private).write(target)
+    at = copy.items[len(copy.items) // 2].offset if offset is None else offset
+    place = f" (at {copy.manifest.topic}/{partition}/{at})" if FAULTS[fault].is_at_a_record else ""
+    say(f"{target}: {FAULTS[fault].what}{place}; icn audit verify must find {FAULTS[fault].found}")
+    if FAULTS[fault].signs and sealer_key is None:
+        say(
+            "signed with a key of nobody's, so its checkpoints are CORRUPT; --sealer-key FILE signs with the sealer's (keys/sealer.key)"
+        )

@@ -10,14 +10,15 @@ from typing import Any
 import click
 
 from streams.cli.show import json_option, network, print_json, progress, say, table
-from streams.words import when
+from streams.words import counted, when
 
 FILE = click.Path(path_type=Path)
+THERE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 key_option = click.option(
     "--key", "keys", multiple=True, metavar="KEY|FILE", help="Verifier key, from anywhere but the log (repeat)."
 )
-anchor_option = click.option("--anchor", type=FILE, help="A checkpoint you accepted before, or a witness's.")
+anchor_option = click.option("--anchor", type=THERE, help="A checkpoint you accepted before, or a witness's.")
 tiles_option = click.option("--tiles", type=FILE, help="The sealed entries' files, where they aren't on this machine.")
 
 
@@ -26,24 +27,35 @@ tiles_option = click.option("--tiles", type=FILE, help="The sealed entries' file
 @key_option
 @anchor_option
 @tiles_option
-@click.option("--fast", is_flag=True, help="Integrity only: nothing is decoded.")
+@click.option(
+    "--keep", type=FILE, help="Keep the newest checkpoint here, if all is in order: the next audit's --anchor."
+)
+@click.option("--fast", is_flag=True, help="Integrity only: nothing is decoded, completeness not judged.")
 @json_option
 def verify(
-    bundle: Path | None, keys: tuple[str, ...], anchor: Path | None, tiles: Path | None, fast: bool, as_json: bool
+    bundle: Path | None,
+    keys: tuple[str, ...],
+    anchor: Path | None,
+    tiles: Path | None,
+    keep: Path | None,
+    fast: bool,
+    as_json: bool,
 ) -> None:
     """Verify the log on the broker, or in a BUNDLE without any broker: every hash, chain, tree and checkpoint. Read only.
 
-    Keys come from you: `icn audit key` prints them where the sealer runs. The newest checkpoint that was found in order is kept in the
-    state folder, and the next audit must extend it.
+    Keys come from you: `icn audit key` prints them where the sealer runs. Of the log on the broker the newest checkpoint that was found
+    in order is kept in the state folder, and the next audit must extend it; of a bundle, --keep and --anchor do the same.
 
     Exit code 0: clean. 1: a finding, with its place. 2: could not judge; an empty log is never clean.
 
     \b
     Example:
       icn audit verify
-      icn audit verify log.icnaudit --key "$(cat sealer.vkey)"
+      icn audit verify log.icnaudit --key sealer.vkey --keep accepted.note
     """
     report = _audit(bundle, keys, anchor, tiles, not fast)
+    if keep is not None and report.exit_code == 0 and report.results[0].newest_note is not None:
+        keep.write_bytes(report.results[0].newest_note)
     if as_json:
         print_json(report.json())
     else:
@@ -64,7 +76,7 @@ def _audit(
     from streams.errors import AuditError
 
     given = [_key(text) for text in keys]
-    accepted = None if anchor is None else anchor.read_bytes()
+    accepted = None if anchor is None else _note(anchor)
     if bundle is None:
         topology, settings = network()
         return audit_live(topology, settings, given, accepted, tiles, decode, verifying, visit)
@@ -95,10 +107,27 @@ def _key(text: str) -> Any:
     from streams.audit.verify.note import NoteError, parse_key
     from streams.errors import AuditError
 
+    if "+" not in text and not Path(text).is_file():
+        raise AuditError(f"--key: no file {text}", "icn audit key > sealer.vkey writes one where the sealer runs")
     try:
         return parse_key(Path(text).read_text() if Path(text).is_file() else text)
     except NoteError as error:
         raise AuditError(str(error), "icn audit key prints it where the sealer runs") from error
+
+
+def _note(path: Path) -> bytes:
+    """Whether it is believed is the verifier's to say; that it is one at all is the caller's."""
+    from streams.audit.verify.note import NoteError, parse_checkpoint, parse_note
+    from streams.errors import AuditError
+
+    data = path.read_bytes()
+    try:
+        parse_checkpoint(parse_note(data).text)
+    except NoteError as error:
+        raise AuditError(
+            f"--anchor {path} is no checkpoint: {error}", "icn audit verify --keep FILE keeps the newest one"
+        ) from error
+    return data
 
 
 def _print(report: Any) -> None:
@@ -129,6 +158,12 @@ def _print(report: Any) -> None:
         click.echo(f"{finding.kind} {finding.where}{count}: {IN_WORDS[finding.kind]}")
         for line in finding.detail.splitlines():
             click.echo(f"    {line}")
+    for r in report.results:
+        if r.unbelieved and not r.checkpoints:
+            click.echo(
+                f"none of the {counted(r.unbelieved, 'checkpoint')} is signed by a key that you gave: "
+                "it is the key of another log, or all of them were forged"
+            )
     click.echo(f"integrity: {report.integrity}    completeness: {report.completeness}")
     click.echo("what no audit can prove: that a producer told the truth when it wrote")
 
@@ -169,18 +204,22 @@ def report(
     from streams.audit.judge.judge import judge
     from streams.audit.judge.page import page
     from streams.audit.judge.text import text
+    from streams.errors import AuditError
 
     evidence = Evidence()
     found = _audit(bundle, keys, anchor, tiles, True, evidence.visit)
     told = judge(evidence, found, schedule)
     if html is not None:
-        html.write_text(page(told, evidence), encoding="utf-8")
+        try:
+            html.write_text(page(told, evidence), encoding="utf-8")
+        except OSError as error:
+            raise AuditError(f"--html {html}: {error.strerror}", "name a file in a folder that is there") from error
         say(f"written: {html}")
     if as_json:
         print_json(document(told))
     else:
         click.echo(text(told), nl=False)
-    sys.exit(found.exit_code or (2 if told.figure.value is None else 0))
+    sys.exit(2 if told.figure.value is None else found.exit_code)
 
 
 @click.command()

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from streams.cli.show import json_option, network, print_json, say, table
-from streams.words import when
+from streams.words import counted, when
 
 
 @click.group()
@@ -20,29 +20,44 @@ def node() -> None:
 @click.argument("node_id")
 @click.option("--principal", required=True, help="Person or organisation that answers for the node.")
 @click.option("--capability", "capabilities", multiple=True, help="What it can collect: file, http, feed, … (repeat).")
-@click.option("--capacity", default=3, type=click.IntRange(1), show_default=True, help="Collections at a time.")
-@click.option("--rotate", is_flag=True, help="Give a registered node a new token; the old one is revoked.")
+@click.option("--capacity", type=click.IntRange(1), help="Collections at a time (default: 3).")
+@click.option(
+    "--rotate",
+    is_flag=True,
+    help="Give a registered node a new token, and what else is given; the old token is revoked.",
+)
 @json_option
 def register(
-    node_id: str, principal: str, capabilities: tuple[str, ...], capacity: int, rotate: bool, as_json: bool
+    node_id: str, principal: str, capabilities: tuple[str, ...], capacity: int | None, rotate: bool, as_json: bool
 ) -> None:
     """Register a node and print its token; it is also kept in the state folder, where `icn produce` finds it.
 
     \b
     Example:
       icn node register node-7 --principal alice
+      icn node register node-7 --principal alice --rotate --capability file --capacity 5
     """
     from streams.audit.record.process import operator_action, this_command
-    from streams.broker.registrations import in_force, register, registered, token_path
+    from streams.broker.registrations import CAPACITY, in_force, register, registered, token_path
+    from streams.collectors.collector import known_capabilities
     from streams.errors import IcnError
 
     for what, text in (("node id", node_id), ("principal", principal), *(("capability", c) for c in capabilities)):
         if not text.strip() or not text.isprintable():
             raise IcnError(f"{what} {text!r}: at least one character, none of them a control character")
     topology, settings = network()
-    if rotate and node_id not in registered(topology, settings):
+    before = registered(topology, settings).get(node_id) if rotate else None
+    if rotate and before is None:
         raise IcnError(f'node "{node_id}" is not registered, so it has no token to rotate', "leave out --rotate")
-    made = register(topology, settings, node_id, principal, capabilities, capacity, rotate)
+    if before is not None:  # what isn't given stays
+        capabilities, capacity = capabilities or tuple(before["capabilities"]), capacity or before["capacity"]
+        if before["principal"] != principal:
+            say(f'{node_id}: "{principal}" answers for it now; until now "{before["principal"]}" did')
+    if unknown := sorted(set(capabilities) - known_capabilities(topology)):
+        say(
+            f"no collector for {', '.join(unknown)} is installed here; there are: {', '.join(sorted(known_capabilities(topology)))}"
+        )
+    made = register(topology, settings, node_id, principal, capabilities, capacity or CAPACITY, rotate)
     operator_action(topology, settings, this_command())
     live = in_force(topology, settings, made["partition"], made["offset"], 10)
     if as_json:
@@ -94,7 +109,7 @@ def list_(as_json: bool) -> None:
     Example:
       icn node list
     """
-    from streams.watch.fleet import fleet
+    from streams.watch.fleet import fleet, newest_plan, standstill
 
     topology, settings = network()
     nodes = fleet(topology, settings)
@@ -122,6 +137,8 @@ def list_(as_json: bool) -> None:
     for r in nodes:
         if r["advice"]:
             say(f"{r['node_id']}: {r['why']}. {r['advice']}")
+    if words := standstill(topology, newest_plan(topology, settings)):
+        say(words)
 
 
 @node.command()
@@ -208,6 +225,6 @@ def run(config: Path | None, token: str | None, example: bool) -> None:
     signal.signal(signal.SIGTERM, on_signal)
     signal.signal(signal.SIGINT, on_signal)
     answered = CollectingNode(topology, settings, read_config(config), token).run(stop)
-    say(f"{answered} assignments answered")
+    say(f"{counted(answered, 'assignment')} answered")
     sys.stdout.flush()
     os._exit(0)  # a collector that hangs must not keep us: its thread can't be ended

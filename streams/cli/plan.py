@@ -21,7 +21,7 @@ def plan(as_json: bool) -> None:
     """
     from streams.broker.targets import targets
     from streams.errors import NotFoundError
-    from streams.watch.fleet import newest_plan
+    from streams.watch.fleet import newest_plan, standstill
 
     topology, settings = network()
     found = newest_plan(topology, settings)
@@ -32,6 +32,8 @@ def plan(as_json: bool) -> None:
         raise click.exceptions.Exit(1 if found["left"] else 0)
     known = targets(topology, settings)
     where = {key: f"{one.type} {one.location}" for key, one in known.items()}
+    if words := standstill(topology, found):
+        say(words)
     say(f"tick of {when(found['slot_ms'])}: {counted(found['due'], 'target')} due ({found['at']})")
     if found["choices"]:
         table(

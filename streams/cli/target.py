@@ -78,14 +78,21 @@ def _add(new: list[Target], force: bool) -> None:
     from streams.audit.record.process import operator_action, this_command
     from streams.broker.registrations import registered
     from streams.broker.targets import add, check
+    from streams.collectors.collector import known_capabilities
     from streams.errors import IcnError
 
     topology, settings = network()
+    known = known_capabilities(topology)
     able = {one for node in registered(topology, settings).values() for one in node["capabilities"]}
     needs = topology.protocol["coordination"]["needs"]
     for one in new:
         check(one)
         needed = needs.get(one.type, one.type)
+        if needed not in known and not force:
+            raise IcnError(
+                f'target {one.type}:{one.location[:200]}: no collector for "{needed}" is known',
+                f"there are: {', '.join(sorted(known))}; --force adds it all the same",
+            )
         if needed not in able and not force:
             raise IcnError(
                 f"target {one.type}:{one.location[:200]}: no registered node can {needed}",

@@ -8,28 +8,34 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from streams.broker.targets import check
 from streams.domain.targets import Target
 from streams.errors import IcnError
 from streams.units import duration_ms
 
+WRONG_SHOWN = 20
 FIELDS = ("type", "location", "priority", "interval", "retry", "metadata")
 
 
 def read_targets(file: Path) -> list[Target]:
-    """All, or IcnError with the line that is wrong. In CSV, columns of other names are metadata."""
+    """All, or IcnError with the lines that are wrong. In CSV, columns of other names are metadata."""
     try:
         text = file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise IcnError(f"{file}: {getattr(error, 'strerror', None) or error}") from error
     rows = _jsonl(file, text) if file.suffix.lower() == ".jsonl" else _csv(file, text)
-    found = []
+    found, wrong = [], []
     for where, row in rows:
         try:
             found.append(_target(row))
-        except (ValueError, TypeError, KeyError) as error:
-            raise IcnError(
-                f"{where}: {error}", f"a target has {', '.join(FIELDS)}; the first two are needed"
-            ) from error
+            check(found[-1])
+        except (ValueError, TypeError, KeyError, IcnError) as error:
+            wrong.append(f"{where}: {error.args[0]}")
+    if wrong:
+        more = f"\nand {len(wrong) - WRONG_SHOWN} more" if len(wrong) > WRONG_SHOWN else ""
+        raise IcnError(
+            "\n".join(wrong[:WRONG_SHOWN]) + more, f"a target has {', '.join(FIELDS)}; the first two are needed"
+        )
     if not found:
         raise IcnError(f"{file}: nothing in it", "a header, then one target a line")
     return found
@@ -72,10 +78,14 @@ def _target(row: Mapping[str, Any]) -> Target:
     metadata = row.get("metadata") or {}
     if not isinstance(metadata, dict):
         raise ValueError("metadata must map strings to strings")
+    try:
+        priority = int(row.get("priority", 5))
+    except ValueError:
+        raise ValueError(f"priority {row['priority']!r}: a whole number from 1 to 10 was expected") from None
     return Target(
         row["type"],
         row["location"],
-        int(row.get("priority", 5)),
+        priority,
         duration_ms(str(row.get("interval", "1h"))),
         duration_ms(str(row.get("retry", "5m"))),
         tuple(sorted((str(name), str(value)) for name, value in metadata.items())),

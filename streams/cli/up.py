@@ -34,6 +34,7 @@ def up(workers: int, fleet: Path | None, example: bool) -> None:
     from streams.runtime.worker import setup_logging
     from streams.settings import read_settings
     from streams.topology import load
+    from streams.words import when
 
     if example:
         click.echo(EXAMPLE, nl=False)
@@ -43,7 +44,8 @@ def up(workers: int, fleet: Path | None, example: bool) -> None:
     if given := os.environ.get("ICN_BROKERS") or topology.local.get("brokers"):
         reach(given)
     state = read_settings(topology).state
-    UpLock(state).take()
+    lock = UpLock(state)  # held by its file, which ends with this name
+    lock.take()
     with broker_and_topics(topology, say) as (settings, broker):
         setup_logging()
         os.environ["ICN_BROKERS"] = settings.brokers
@@ -52,6 +54,9 @@ def up(workers: int, fleet: Path | None, example: bool) -> None:
         schedule = kept.resume_or_begin(endless(rules_of(topology).cadence_ms))
         keeper = Keeper("up", topology, settings, broker, modules_of(workers, nodes=nodes), schedule, kept, say)
         say(f"ICN is up: broker {settings.brokers}, state {state}. Ctrl-C stops it.")
+        say(
+            f"{schedule.text()}; they count from {when(schedule.t0_ms)}, collecting begins as soon as the stages are there"
+        )
         code = keeper.run(lambda: None)
         keeper.end()
     sys.exit(code)

@@ -5,11 +5,11 @@
     class Dice:
         capability = "dice"
 
-        def __init__(self, options):            # the collector's part of the node's configuration, and where it may keep things
+        def __init__(self, options):            # its part of the node's configuration: collectors: {dice: {sides: 20}}
             self.sides = options.get("sides", 6)
 
         def collect(self, task: Task) -> Collected:
             return Collected([{"content": str(random.randint(1, self.sides)), "source": task.location}])
 
-In its package: `[project.entry-points."icn.collectors"]` with `dice = "my_dice:Dice"`; in topology.yaml `needs: {dice: dice}`.
+In its package: `[project.entry-points."icn.collectors"]` with `dice = "my_dice:Dice"`.
 """

@@ -9,6 +9,7 @@ from importlib.metadata import entry_points
 from typing import Any, Protocol
 
 from streams.errors import IcnError
+from streams.topology import Topology
 
 GROUP = "icn.collectors"
 BEGINS_FOR_COLLECTOR = "collect_"
@@ -60,6 +61,12 @@ class Collector(Protocol):
 
     def collect(self, task: Task) -> Collected:
         """Raises CollectError."""
+
+
+def known_capabilities(topology: Topology) -> set[str]:
+    """Those with a collector here, and those that this network's targets need."""
+    installed = {entry.name for entry in entry_points(group=GROUP)}
+    return installed | set(topology.protocol["coordination"]["needs"].values())
 
 
 def find(options: Mapping[str, Mapping[str, Any]], wanted: Sequence[str] | None = None) -> dict[str, Collector]:

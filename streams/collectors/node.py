@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
@@ -26,6 +27,7 @@ from streams.sdk.voice import Voice
 from streams.settings import Settings
 from streams.topology import Topology
 from streams.units import duration_ms
+from streams.words import counted
 
 log = logging.getLogger("icn.collect")
 
@@ -51,7 +53,7 @@ class CollectingNode:
                 f'node "{self.name}" is registered without a capability, so nothing is ever assigned to it',
                 f"icn node register {self.name} --rotate --principal {about['principal']} --capability file",
             )
-        self.capacity = about["capacity"]
+        self.capacity, self.generation = about["capacity"], about["generation"]
         if config.capacity is not None and config.capacity < self.capacity:
             raise IcnError(
                 f"capacity {config.capacity}: the plan counts on {self.capacity}, as {self.name} is registered",
@@ -69,7 +71,7 @@ class CollectingNode:
         except BaseException:
             self.node.close(0)
             raise
-        self.decode = decoder("assignment")
+        self.decode, self.decode_control = decoder("assignment"), decoder("control")
         self.clock = Steady()
         self.jobs: dict[str, Job] = {}
         self.hanging: list[Job] = []
@@ -107,19 +109,22 @@ class CollectingNode:
         topic = self.topology.topic("assignments").name
         bounds = ends(consumer, topic)
         partition = partition_of(self.name.encode(), len(bounds))
-        consumer.assign([TopicPartition(topic, partition, bounds[partition][1])])
+        control = self.topology.topic("control").name
+        revoked = [TopicPartition(control, number, high) for number, (_, high) in ends(consumer, control).items()]
+        consumer.assign([TopicPartition(topic, partition, bounds[partition][1]), *revoked])
         return consumer
 
     def run(self, stop: threading.Event) -> int:
         """How many assignments it has answered."""
         self.voice.say("started")
         log.info("%s: collects %s, %d at a time", self.name, ", ".join(self.collectors), self.capacity)
-        heartbeat_s = time.monotonic() + self.cadence_s
+        heartbeat_s, assignments = time.monotonic() + self.cadence_s, self.topology.topic("assignments").name
         try:
             while not stop.is_set():
                 for message in self.inbox.consume(100, POLL_S):
                     if message.error() is None and message.key() == self.name.encode():
-                        self._take(message.value() or b"")
+                        of = self._take if message.topic() == assignments else self._hear
+                        of(message.value() or b"")
                 self._answer()
                 if time.monotonic() >= heartbeat_s:
                     heartbeat_s = time.monotonic() + self.cadence_s
@@ -129,6 +134,20 @@ class CollectingNode:
             self.close()
         return self.done
 
+    def _hear(self, value: bytes) -> None:
+        """Of our registration. Raises IcnError where we may speak no longer."""
+        with contextlib.suppress(Undecodable):
+            event = self.decode_control(value)
+            if event["kind"] in ("node_registered", "node_unregistered") and event["generation"] > self.generation:
+                what = (
+                    "no longer registered"
+                    if event["kind"] == "node_unregistered"
+                    else "registered anew, with another token"
+                )
+                raise IcnError(
+                    f'node "{self.name}" is {what}', "icn node list; start it again with its new token: icn node run"
+                )
+
     def _take(self, value: bytes) -> None:
         try:
             assignment = self.decode(value)
@@ -136,7 +155,11 @@ class CollectingNode:
             log.warning("an assignment can't be read: %s", error)
             return
         if self.clock.now_ms() >= assignment["deadline_ms"]:
-            log.warning("%s came too late", assignment["assignment_id"])
+            self._report(
+                assignment,
+                Ended("failure", error="it came too late to be collected: does this clock, or the broker, lag?"),
+                0,
+            )
             return
         needed = self.topology.protocol["coordination"]["needs"].get(assignment["type"], assignment["type"])
         self.node.record.collection_began(assignment["slot"], assignment["target_id"], assignment["attempt"])
@@ -195,9 +218,10 @@ class CollectingNode:
             took_ms * 1_000_000,
             ended.error,
         )
-        words = f", {ended.artifact_count} artifacts" if ended.artifact_count else ""
+        words = f", {counted(ended.artifact_count, 'artifact')}" if ended.artifact_count else ""
         why = f": {ended.error[:WORDS_MAX]}" if ended.error else ""
-        log.info("%s: %s in %d ms%s%s", assignment["location"][:WORDS_MAX], ended.outcome, took_ms, words, why)
+        where = assignment["location"][:WORDS_MAX]
+        log.info("%s: %s: %s in %d ms%s%s", self.name, where, ended.outcome, took_ms, words, why)
 
     def close(self) -> None:
         """What it is at is given up, and said so: the coordinator gives it to others."""

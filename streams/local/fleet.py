@@ -10,8 +10,9 @@ from typing import Any
 import yaml
 
 from streams.audit.files import write_whole
-from streams.broker.registrations import register, registered
+from streams.broker.registrations import CAPACITY, register, registered
 from streams.broker.targets import add, check
+from streams.collectors.collector import find
 from streams.collectors.config import Config, parse
 from streams.domain.targets import Target
 from streams.errors import IcnError
@@ -19,7 +20,6 @@ from streams.settings import Settings
 from streams.topology import Topology
 from streams.units import duration_ms
 
-CAPACITY = 3  # of a node that doesn't say
 EXAMPLE = """nodes:
   reports:
     principal: alice
@@ -76,7 +76,12 @@ def _fleet(raw: Any) -> Fleet:
     members = {}
     for name, of in raw["nodes"].items():
         own = {key: value for key, value in (of or {}).items() if key != "principal"} | {"node": str(name)}
-        members[str(name)] = Member(str((of or {}).get("principal", "soak")), parse(own), own)
+        config = parse(own)
+        try:
+            find(config.collectors, sorted(config.collectors))
+        except IcnError as error:
+            raise ValueError(f"node {name}: {error.args[0]}") from error
+        members[str(name)] = Member(str((of or {}).get("principal", "soak")), config, own)
     return Fleet(members, tuple(_target(one) for one in raw.get("targets") or ()))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Mapping
 from typing import Any
 
 from streams.broker.registrations import registered
@@ -9,7 +11,9 @@ from streams.broker.targets import targets
 from streams.broker.topics import events
 from streams.settings import Settings
 from streams.topology import Topology
+from streams.units import duration_ms
 
+SILENT_CADENCES = 3
 LOOK_BACK = 200  # steps, to find the last plan: one tick makes a few of them
 NEVER = {"state": "unknown", "usefulness": None, "load": 0, "why": "no tick has been planned yet", "advice": ""}
 
@@ -27,6 +31,16 @@ def newest_plan(topology: Topology, settings: Settings) -> dict[str, Any] | None
             break
         look_back *= 10
     return found
+
+
+def standstill(topology: Topology, plan: Mapping[str, Any] | None) -> str:
+    """What to say where what is shown is old; empty: it isn't."""
+    cadence_ms = duration_ms(topology.protocol["coordination"]["cadence"])
+    silent_ms = 0 if plan is None else time.time_ns() // 1_000_000 - plan["slot_ms"]
+    if silent_ms < SILENT_CADENCES * cadence_ms:
+        return ""
+    late = f"the last tick was {silent_ms / 1000:,.0f} s ago, and one in {cadence_ms / 1000:g} s should come"
+    return f"{late}: does icn up, or icn worker, run?"
 
 
 def fleet(topology: Topology, settings: Settings) -> list[dict[str, Any]]:

@@ -223,9 +223,10 @@ def test_cat_decodes_any_topic_and_stops(net: Network) -> None:
 
 
 def test_registering_twice_needs_rotate_and_revokes_the_old_token(net: Network) -> None:
-    """The old token's artifacts are dead letters."""
+    """The old token's artifacts are dead letters. What isn't said anew stays as it was."""
     net.worker("s1", "s2")
-    first = json.loads(net.icn("node", "register", "n1", "--principal", "alice", "--json").stdout)
+    able = ("--capability", "file", "--capacity", "5")
+    first = json.loads(net.icn("node", "register", "n1", "--principal", "alice", *able, "--json").stdout)
     refused = net.icn("node", "register", "n1", "--principal", "bob", check=False)
     assert (refused.returncode, "--rotate" in refused.stderr) == (2, True)
     second = json.loads(net.icn("node", "register", "n1", "--principal", "alice", "--rotate", "--json").stdout)
@@ -237,4 +238,5 @@ def test_registering_twice_needs_rotate_and_revokes_the_old_token(net: Network) 
     old.submit("with the old token")
     wait_until(lambda: net.icn("dlq", "list", check=False).returncode == 1, 20, "a dead letter")
     assert old.close(1) == 1
-    assert [n["principal"] for n in json.loads(net.icn("node", "list", "--json").stdout)] == ["alice"]
+    (told,) = json.loads(net.icn("node", "list", "--json").stdout)
+    assert (told["principal"], told["capabilities"], told["capacity"]) == ("alice", ["file"], 5)

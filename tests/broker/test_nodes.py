@@ -104,7 +104,9 @@ def test_a_node_collects_what_it_is_given_and_goes_on_after_kill_9(fleet: Networ
     assert stages["coordinator"] > 5
 
 
-def test_a_server_that_hangs_costs_its_own_target_only(fleet: Network, server: Site) -> None:
+def test_a_server_that_hangs_costs_its_own_target_only_and_an_unregistered_node_stops(
+    fleet: Network, server: Site
+) -> None:
     """The node answers for it in time, and collects the others meanwhile."""
     server.pages |= {"/slow": hang, "/good": text("good")}
     fleet.restored_worker()
@@ -113,9 +115,13 @@ def test_a_server_that_hangs_costs_its_own_target_only(fleet: Network, server: S
         fleet.icn("target", "add", "http", server.url(path), "--interval", "2s", "--retry", "1s").stdout.strip()
         for path in ("/slow", "/good")
     )
-    run(fleet, "n1", http={"per_host": "0s", "robots": False})
+    node = run(fleet, "n1", http={"per_host": "0s", "robots": False})
     wait_until(lambda: collected(fleet, slow) and successes(fleet, good), 60, "an answer for both")
     assert {(one["outcome"], one["error"]) for one in collected(fleet, slow)} == {("failure", "timeout")}
+
+    fleet.icn("node", "unregister", "n1")
+    assert node.wait(20) == 2, "it says so and stops: all it said from now on would be dead letters"
+    assert 'node "n1" is no longer registered' in Path(fleet.log.name).read_text()
 
 
 ODD = """
@@ -185,6 +191,7 @@ def test_a_quota_that_stops_a_node_costs_no_artifact(brokers: str, tmp_path: Pat
     [
         (("target", "add", "http", "https://example.org/"), "no registered node can http"),
         (("target", "add", "http", "ftp://example.org/", "--force"), "no http(s) URL"),
+        (("target", "add", "ftp", "ftp://example.org/"), 'no collector for "ftp" is known'),
         (("target", "add", "http", "http://[::1", "--force"), "no http(s) URL"),
         (("target", "add", "file", "/x", "--priority", "11", "--force"), "priority 11"),
         (("target", "add", "file", "/x", "--interval", "often", "--force"), "--interval"),

@@ -94,6 +94,11 @@ def up(tmp_path: Path) -> Iterator[Up]:
 def test_what_ends_is_started_again_and_ctrl_c_leaves_nothing_behind(up: Up) -> None:
     """Four faults: a stage, a node, the ticks and the broker are killed, and after each one new lines are collected and admitted."""
     wait_until(up.admitted, 120, "a first line that is admitted")
+    for command in (["broker", "stop"], ["up"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "streams", *command], env=up.env, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 2 and f"pid {up.process.pid}" in done.stderr, f"icn {command}: {done.stderr}"
     kills = (
         lambda: up.kill("streams.runtime.worker", "s2_dedup"),
         lambda: up.kill("node", "n1.yaml"),

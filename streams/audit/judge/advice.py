@@ -11,7 +11,9 @@ def warnings_and_advice(told: Judgement) -> tuple[list[str], list[str]]:
     warn, advice = list[str](), list[str]()
     slots = told.slots
     if not told.root:
-        warn.append("nothing is sealed: whoever can write the topic can have rewritten all of it")
+        warn.append(
+            "nothing is sealed by a key that is believed: whoever can write the topic can have rewritten all of it"
+        )
         advice.append("run a sealer: icn audit seal")
     if slots is None:
         advice.append("a schedule is in the manifest of whoever emits ticks: icn up, icn worker")

@@ -66,7 +66,9 @@ def judge(evidence: Evidence, report: Report, wanted: str | None = None) -> Judg
         distrust=believed.withheld,
         hosts=sorted({shown(str(run.manifest.get("host", UNKNOWN))) for run in believed.runs}),
         simulated=any(run.manifest.get("simulated") is True for run in believed.runs),
-        methodology=_methodology(evidence, believed.runs, schedule, mine),
+        methodology=_methodology(
+            evidence, believed.runs, schedule, mine, max((one.sealed for one in report.results), default=0)
+        ),
         crashes=len(crashes_of([believed.runs[number] for number in mine])),
         unsigned=sum(run.exit_code is not None and not run.exit_is_signed for run in believed.runs),
     )
@@ -112,18 +114,21 @@ def _artifacts(evidence: Evidence) -> dict[str, int]:
     return found
 
 
-def _methodology(evidence: Evidence, all_runs: Sequence[Run], schedule: Schedule | None, runs: Sequence[int]) -> str:
-    """Whether what was said and sealed before the run is what judges it now."""
+def _methodology(
+    evidence: Evidence, all_runs: Sequence[Run], schedule: Schedule | None, runs: Sequence[int], sealed: int
+) -> str:
+    """Whether what was said and sealed before the run is what judges it now. sealed: entries under a checkpoint that is believed; when it
+    was published the log itself says."""
     texts = {all_runs[number].methodology for number in runs}
     if schedule is None or None in texts or not texts:
         return "not said by every run"
     if texts != {canonical(METHODOLOGY)}:
         return "another one than this judge's"
     offset = all_runs[runs[0]].methodology_offset
-    sealed_ms = min((ms for ms, size in evidence.seals if size > offset), default=None)
+    sealed_ms = min((ms for ms, size in evidence.seals if size > offset), default=None) if sealed > offset else None
     if sealed_ms is None or sealed_ms > schedule.t0_ms:
         late = (
-            "never sealed"
+            "never sealed by a key that is believed"
             if sealed_ms is None
             else f"sealed {(sealed_ms - schedule.t0_ms) / 1000:.0f} s after it began"
         )

@@ -26,6 +26,9 @@ class Equation:
         return self.value - sum(self.right.values())
 
 
+WIDE = 0.2  # an interval: more says little
+
+
 @dataclass
 class Judgement:
     """Of one schedule."""
@@ -64,6 +67,15 @@ class Judgement:
         """The component with the lowest value."""
         known = [part for part in self.parts if part.value is not None]
         return min(known, key=lambda part: part.value or 0.0) if known else None
+
+    @property
+    def doubt(self) -> str:
+        """What belongs in the same line as the verdict; empty: nothing."""
+        wrong = [one for one, good in ((self.integrity, "VERIFIED"), (self.completeness, "COMPLETE")) if one != good]
+        said = f", of a log that is {', '.join(wrong)}" if wrong else ""
+        if self.figure.high is not None and self.figure.low is not None and self.figure.high - self.figure.low > WIDE:
+            said += "; too few outages to tell, see the interval"
+        return said
 
     @property
     def coverage(self) -> tuple[float, float | None] | None:

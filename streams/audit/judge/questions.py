@@ -107,7 +107,7 @@ def _clocks(told: Judgement) -> str:
 
 def _rewritten(told: Judgement) -> str:
     if not told.root:
-        return "yes: nothing is sealed"
+        return "yes: nothing is sealed by a key that is believed"
     if told.distrust or any(not finding.is_notice for finding in told.findings):
         return "something is wrong with it: see the findings"
     if any(finding.kind == "UNANCHORED" for finding in told.findings):

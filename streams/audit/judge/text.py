@@ -14,6 +14,7 @@ from streams.words import columns, printable, when
 
 WIDTH = 110
 OUTAGES_SHOWN = 20
+FINDINGS_SHOWN = 10
 
 
 def headline(told: Judgement) -> str:
@@ -22,7 +23,7 @@ def headline(told: Judgement) -> str:
     if figure.value is None:
         return f"reliability: NOT EVALUABLE, verdict WITHHELD ({'; '.join(figure.withheld)})"
     bounds = f"95 % interval {percent(figure.low)} to {percent(figure.high)}"
-    return f"reliability: {percent(figure.value)}, {bounds}: {figure.verdict}"
+    return f"reliability: {percent(figure.value)}, {bounds}: {figure.verdict}{told.doubt}"
 
 
 def text(told: Judgement) -> str:
@@ -34,7 +35,7 @@ def text(told: Judgement) -> str:
     lines.append(
         f"integrity: {told.integrity}    completeness: {told.completeness}    {told.of}, as of {when(told.at_ms)}"
     )
-    lines += _schedule(told)
+    lines += _findings(told) + _schedule(told)
     if told.parts:
         lines += ["", *component_table(told.parts)]
     for question, answer in questions(told):
@@ -60,6 +61,13 @@ def text(told: Judgement) -> str:
     anomalies = ", ".join(f"{count} {name}" for name, count in told.anomalies.items())
     lines.append(f"anomalies: {anomalies or 'none'}")
     return "\n".join(map(printable, lines)) + "\n"
+
+
+def _findings(told: Judgement) -> list[str]:
+    found = [finding for finding in told.findings if not finding.is_notice]
+    lines = [f"{one.kind} {one.where}: {one.detail.splitlines()[0]}" for one in found[:FINDINGS_SHOWN]]
+    more = len(found) - len(lines)
+    return lines + ([f"and {more} more findings: icn audit verify has all"] if more > 0 else [])
 
 
 def _schedule(told: Judgement) -> list[str]:

@@ -23,6 +23,8 @@ class Fault:
     found: str
     make: Callable[[Copy, int, Ed25519PrivateKey], Copy]
     checkpoints_min: int = 0
+    is_at_a_record: bool = True
+    signs: bool = False
 
 
 def entries_of(copy: Copy, items: Sequence[Item]) -> tuple[bytes, ...]:
@@ -176,13 +178,15 @@ FAULTS = {
     "time": Fault("the broker's time of a record is changed", "ALTERED", _time),
     "chain": Fault("a record is changed, its run's chain computed anew", "ALTERED", _chain),
     "tree": Fault("and the tree computed anew too", "ALTERED", _tree),
-    "sign": Fault("and every checkpoint signed anew, with the key given or any other", "CORRUPT", _sign_all, 1),
-    "fork": Fault("a second history is signed, for whoever is shown it", "FORKED", _fork, 1),
+    "sign": Fault(
+        "and every checkpoint signed anew, with the key given or any other", "CORRUPT", _sign_all, 1, signs=True
+    ),
+    "fork": Fault("a second history is signed, for whoever is shown it", "FORKED", _fork, 1, signs=True),
     "cut": Fault("the end is cut off", "TRUNCATED", _cut),
     "cut-all": Fault("records, tree and checkpoints are cut back to the same place", "TRUNCATED", _cut_all),
-    "drop-checkpoint": Fault("a checkpoint is taken out", "MISSING", _drop_note, 2),
-    "replay-checkpoint": Fault("an old checkpoint is said again", "REORDERED", _replay_note, 2),
-    "flip-checkpoint": Fault("a checkpoint is damaged", "CORRUPT", _flip_note, 1),
+    "drop-checkpoint": Fault("a checkpoint is taken out", "MISSING", _drop_note, 2, is_at_a_record=False),
+    "replay-checkpoint": Fault("an old checkpoint is said again", "REORDERED", _replay_note, 2, is_at_a_record=False),
+    "flip-checkpoint": Fault("a checkpoint is damaged", "CORRUPT", _flip_note, 1, is_at_a_record=False),
 }
 
 

@@ -10,13 +10,13 @@ COMPLETENESS = ("MISSING", "TRUNCATED", "UNSEALED")
 NOTICES = ("DUPLICATE", "UNANCHORED", "PRUNED", "CLOCK_STEP", "SUSPEND", "REBOOT")
 
 IN_WORDS = {
-    "CORRUPT": "its bytes are not those that were hashed: bits have changed",
+    "CORRUPT": "its bytes are not those that were hashed or signed",
     "ALTERED": "it is whole, and not what was sealed or what the next record hangs on",
     "REORDERED": "it stands where another one was",
     "FORKED": "two histories were shown, both signed",
     "UNDECIDABLE": "it can't be read: no record, or of an unknown schema",
     "UNKNOWN_TYPE": "its type is not in the closed set",
-    "MISSING": "it was written, and is not there",
+    "MISSING": "what was written before it, or it tells of, is not there",
     "TRUNCATED": "the end was cut off",
     "UNSEALED": "no checkpoint covers it, for too long",
     "DUPLICATE": "the same bytes again, as after a crash; counted once",

@@ -19,6 +19,7 @@ class Report:
     keys: list[str]
     results: list[Result]
     more: list[Finding] = field(default_factory=list)
+    decoded: bool = True  # else what the records tell of missing checkpoints is not known
 
     @property
     def findings(self) -> list[Finding]:
@@ -40,7 +41,7 @@ class Report:
 
     @property
     def completeness(self) -> str:
-        return self._verdict(COMPLETENESS, "COMPLETE")
+        return self._verdict(COMPLETENESS, "COMPLETE" if self.decoded else "NOT JUDGED")
 
     @property
     def exit_code(self) -> int:

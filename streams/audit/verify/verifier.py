@@ -1,5 +1,4 @@
-"""Verifies one partition of the audit log. No Kafka, no clock, nothing but hashes; with the four files it stands on it can be read in one
-sitting.
+"""Verifies one partition of the audit log. No Kafka, no clock, nothing but hashes. Begin here: `_feed` is the whole of it.
 
 Two commitments are held against each other and against the records: the chain (chain.py), which a run makes while it writes, and the tree
 (sealed.py), which a sealer signs behind the broker (checkpoints.py). What differs is told at its place (findings.py).
@@ -49,6 +48,7 @@ class Result:
     unsealed_since_ms: int | None = None
     pruned: int = 0
     checkpoints: int = 0
+    unbelieved: int = 0  # notes that are damaged, of another log, or of no key that was given
     newest: Checkpoint | None = None
     newest_note: bytes | None = None
     first_offset: int | None = None
@@ -182,6 +182,9 @@ class Verifier:
         result.unsealed_since_ms, result.pruned = sealed.unsealed_since_ms, sealed.pruned
         if not sealed.has_entries and result.unsealed:
             result.unsealed_since_ms = self._behind.get(result.sealed)
+        if not result.sealed:  # by nobody who is believed
+            result.unsealed, result.unsealed_since_ms = self._fed, self._behind.get(0)
+        result.unbelieved = self.checkpoints.unreadable
         result.low, result.has_entries, result.pruned_ms = self.low, sealed.has_entries, sealed.pruned_ms
         result.promised = max((signed.size for _, signed in self.checkpoints.known), default=0)
         result.records, result.duplicates = self.chain.records, self.chain.duplicates
