@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import combinations
@@ -14,6 +14,7 @@ from streams.errors import IcnError
 WORDS_MIN = 15  # a description
 CITATIONS, RULES = "references", "sigma-rules"  # no descriptions of things
 MITIGATION = "course-of-action"  # old mitigations bear the id of the technique that they are against: another thing
+KINDS = 14
 IDS = ("external_id", "software_attack_id", "group_attack_id", "campaign_attack_id")
 
 
@@ -27,7 +28,7 @@ class Pairs:
 
 def galaxy_pairs(by_name: bool) -> Pairs:
     """Descriptions in different galaxies that bear the same id; by_name: or the same name, though they may have been written apart."""
-    entries = [entry for entry in _entries() if len(entry.text.split()) >= WORDS_MIN]
+    entries = [entry for entry in _entries(mitigations=False) if len(entry.text.split()) >= WORDS_MIN]
     alike = defaultdict(list)
     for number, entry in enumerate(entries):
         for key in (*entry.ids, *((f"name {entry.name}",) if by_name and entry.name else ())):
@@ -43,6 +44,22 @@ def galaxy_pairs(by_name: bool) -> Pairs:
 
 
 @dataclass(frozen=True)
+class Kinds:
+    """texts, and the kind of each."""
+
+    texts: list[str]
+    kinds: list[str]
+
+
+def galaxy_kinds() -> Kinds:
+    """Descriptions of the 14 largest galaxies, mitigations among them: which galaxy is each of?"""
+    entries = [entry for entry in _entries(mitigations=True) if len(entry.text.split()) >= WORDS_MIN]
+    largest = {name for name, _ in Counter(entry.galaxy for entry in entries).most_common(KINDS)}
+    chosen = [entry for entry in entries if entry.galaxy in largest]
+    return Kinds([entry.text for entry in chosen], [entry.galaxy for entry in chosen])
+
+
+@dataclass(frozen=True)
 class _Entry:
     galaxy: str
     name: str
@@ -50,14 +67,14 @@ class _Entry:
     text: str
 
 
-def _entries() -> Iterator[_Entry]:
+def _entries(mitigations: bool) -> Iterator[_Entry]:
     try:
         from pymispgalaxies import Clusters
     except ImportError as error:
         raise IcnError("the galaxies are not installed", "pip install 'icn-streams[demo]'") from error
     clusters = Clusters()
     for galaxy in sorted(clusters):
-        if galaxy in (CITATIONS, RULES) or MITIGATION in galaxy:
+        if galaxy in (CITATIONS, RULES) or (MITIGATION in galaxy and not mitigations):
             continue
         for cluster in clusters[galaxy].values():
             meta = cluster.meta.to_dict() if cluster.meta else {}

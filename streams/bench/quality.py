@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from streams.bench.gold import Pairs, galaxy_pairs
+from streams.bench.gold import Kinds, Pairs, galaxy_kinds, galaxy_pairs
 from streams.domain.near import COSINE_MIN, Vector, cosine, freeze, vector
+from streams.domain.patterns import find
 from streams.domain.sketch import Sketch, bands, sketch
 
 Found = set[tuple[int, int]]
@@ -24,7 +25,30 @@ def bench_quality(say: Callable[[str], None]) -> dict[str, Any]:
         gold = galaxy_pairs(by_name)
         for name, value in near_duplicates(gold).items():
             found[f"{prefix}_{name}"] = value
-    return found
+    say("galaxies, which is it of …")
+    return found | patterns(galaxy_kinds())
+
+
+def patterns(gold: Kinds) -> dict[str, float]:
+    """Of the patterns that are found in one pass, their number too, against the true kinds: normalized mutual information, adjusted Rand
+    index. patterns_seeds_ari: of two seeds. patterns_cpu_s: of one pass."""
+    from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
+
+    began = time.process_time()
+    one = find(gold.texts, 1)
+    took_s = time.process_time() - began
+    other = find(gold.texts, 2)
+    assert one is not None and other is not None
+    labels = one.clusters.labels
+    return {
+        "patterns_texts": len(gold.texts),
+        "patterns_kinds": len(set(gold.kinds)),
+        "patterns_found": len(one.terms),
+        "patterns_nmi": float(normalized_mutual_info_score(gold.kinds, labels)),
+        "patterns_ari": float(adjusted_rand_score(gold.kinds, labels)),
+        "patterns_seeds_ari": float(adjusted_rand_score(labels, other.clusters.labels)),
+        "patterns_cpu_s": took_s,
+    }
 
 
 def near_duplicates(gold: Pairs) -> dict[str, float]:

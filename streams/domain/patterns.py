@@ -1,0 +1,139 @@
+"""What many texts speak of: groups of texts by their words, each with its terms, and the reason why a text is in one. Pure.
+
+Words weighted by TF-IDF, the 100 directions in which texts differ most (truncated SVD), points of length 1, groups of them (clusters.py).
+Everything is linear up to there, so a word's share in "this group and not that one" is exact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from streams.domain.clusters import Clusters, Floats, cluster
+from streams.domain.sketch import words
+
+DIRECTIONS = 100
+WORDS_MAX = 30_000  # the most frequent ones
+IN_TEXTS_MIN, IN_TEXTS_MIN_SHARE, IN_TEXTS_MAX_SHARE = 2, 0.0005, 0.5
+TEXTS_MIN = 10
+TOP = 10  # terms of a pattern
+PHRASE_MAX = 3  # words in a term
+SAID_MORE = 2.0  # times as often as elsewhere, or it is no term of a pattern
+
+
+class Term(NamedTuple):
+    """weight: in [0..1], of the strongest 1."""
+
+    words: str
+    weight: float
+
+
+@dataclass(frozen=True)
+class Patterns:
+    """labels: (n,) pattern of each text. terms: of each pattern, strongest first."""
+
+    clusters: Clusters
+    terms: list[list[Term]]
+    _words: list[str]
+    _texts: Any  # (n, words), sparse: weighted, of length 1
+    _directions: Floats  # (directions, words)
+
+    def explain(self, text: int, why: int, not_: int) -> list[tuple[str, float]]:
+        """Of each word of a text its share in being nearer to one pattern than to another, largest first. They sum to `margin`."""
+        row = self._texts[text]
+        apart = (self.clusters.centroids[why] - self.clusters.centroids[not_]) @ self._directions
+        length = float(np.linalg.norm(self._directions @ row.toarray()[0])) or 1.0
+        shares = row.data * apart[row.indices] / length
+        order = np.argsort(-shares, kind="stable")
+        return [(self._words[row.indices[at]], float(shares[at])) for at in order]
+
+    def margin(self, text: int, why: int, not_: int) -> float:
+        """Difference of the cosines to both centroids."""
+        point = self._directions @ self._texts[text].toarray()[0]
+        point = point / (np.linalg.norm(point) or 1.0)
+        return float(point @ (self.clusters.centroids[why] - self.clusters.centroids[not_]))
+
+
+def find(texts: Sequence[str], seed: int) -> Patterns | None:
+    """None: fewer than ten texts, or no two that share a word."""
+    from sklearn.decomposition import TruncatedSVD
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.preprocessing import normalize
+
+    if len(texts) < TEXTS_MIN:
+        return None
+    said = [_meant(words(text)) for text in texts]
+    rows = None
+    for most in (IN_TEXTS_MAX_SHARE, 1.0):  # where all say the same, that is what they speak of
+        weighted = TfidfVectorizer(
+            analyzer=_as_it_is,
+            sublinear_tf=True,
+            min_df=max(IN_TEXTS_MIN, int(len(texts) * IN_TEXTS_MIN_SHARE)),
+            max_df=max(IN_TEXTS_MIN, int(len(texts) * most)),
+            max_features=WORDS_MAX,
+        )
+        try:
+            rows = weighted.fit_transform(said)
+            break
+        except ValueError:  # no word is left
+            continue
+    if rows is None:
+        return None
+    if rows.shape[1] <= DIRECTIONS or rows.shape[0] <= DIRECTIONS:  # few enough as they are
+        points, directions = rows.toarray(), np.eye(rows.shape[1])
+    else:
+        made = TruncatedSVD(DIRECTIONS, random_state=seed)
+        points, directions = made.fit_transform(rows), made.components_
+    clusters = cluster(normalize(points), seed)
+    terms = _terms(said, clusters)
+    return Patterns(clusters, terms, list(weighted.get_feature_names_out()), rows, directions)
+
+
+def _as_it_is(said: list[str]) -> list[str]:
+    return said
+
+
+def _meant(said: list[str]) -> list[str]:
+    """Single letters and bare numbers name nothing."""
+    return [word for word in said if len(word) > 1 and not word.isdigit()]
+
+
+def _terms(said: Sequence[list[str]], clusters: Clusters) -> list[list[Term]]:
+    """Class-based TF-IDF (Grootendorst 2022) of phrases of one to three words, with the ratio of frequencies as its IDF: share in the
+    pattern · ln(share in the pattern / share in all) where that ratio is at least 2, so that what everybody says names nothing. A phrase
+    within a stronger one, or around it, is not said again."""
+    from sklearn.feature_extraction.text import CountVectorizer
+
+    counted = CountVectorizer(analyzer=_phrases, min_df=2, max_features=5 * WORDS_MAX)
+    counts = counted.fit_transform(said)
+    phrases = counted.get_feature_names_out()
+    total = np.asarray(counts.sum(axis=0))[0]
+    found = []
+    for label in range(len(clusters.centroids)):
+        mine = np.asarray(counts[clusters.labels == label].sum(axis=0))[0]
+        share = mine / max(1, mine.sum())
+        ratio = share / (total / total.sum())
+        weights = np.where(ratio >= SAID_MORE, share * np.log(np.maximum(ratio, 1.0)), 0.0)
+        found.append(_strongest(phrases, weights))
+    return found
+
+
+def _phrases(said: list[str]) -> list[str]:
+    return [
+        " ".join(said[at : at + length]) for length in range(1, PHRASE_MAX + 1) for at in range(len(said) - length + 1)
+    ]
+
+
+def _strongest(phrases: Any, weights: Floats) -> list[Term]:
+    kept: list[Term] = []
+    for at in np.argsort(-weights, kind="stable")[: 20 * TOP]:
+        phrase = str(phrases[at])
+        if weights[at] <= 0 or len(kept) == TOP:
+            break
+        padded = f" {phrase} "
+        if not any(padded in f" {one.words} " or f" {one.words} " in padded for one in kept):
+            kept.append(Term(phrase, float(weights[at])))
+    return [Term(one.words, one.weight / kept[0].weight) for one in kept]
