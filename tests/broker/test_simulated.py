@@ -50,7 +50,7 @@ def test_rows_are_deleted_when_their_horizon_is_over_twice(brokers: str, tmp_pat
 
             # s1: the node, the new ids, two quotas, how it stands, how many are undecided; s2: two tables; s3: the node
             left = {"s1_intake": 65, "s2_dedup": 120, "s3_reputation": 1, "s4_priority": 60}
-            wait_until(lambda: rows() == left, 30, "old rows deleted")
+            wait_until(lambda: rows() == left, 90, "old rows deleted")
             assert n1.submit("old 3", artifact_id="old-3", collected_at=362 * day_ms).result(60).outcome == "unique"
         settled(net)
         check_replay(net)
