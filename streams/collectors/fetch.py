@@ -8,6 +8,7 @@ import re
 import socket
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from email.message import Message
 from typing import Any
@@ -135,7 +136,7 @@ class Web:
         return known[1].can_fetch(self.agent, url)
 
 
-class WebCollector:
+class WebCollector(ABC):
     """What collectors of one URL have in common; `read` makes artifacts of an answer that has changed."""
 
     capability: str
@@ -149,9 +150,9 @@ class WebCollector:
             return Collected(memory=dict(task.memory), unchanged=True)
         return self.read(task, response)
 
+    @abstractmethod
     def read(self, task: Task, response: requests.Response) -> Collected:
         """Raises CollectError."""
-        raise NotImplementedError
 
 
 class _Session(requests.Session):

@@ -19,7 +19,7 @@ from streams.audit.record.events import Event, canonical
 from streams.audit.record.process import process_log
 from streams.audit.record.schedule import KeptSchedule, Schedule
 from streams.broker.local import LocalBroker
-from streams.errors import BrokerError, IcnError
+from streams.errors import BrokerError
 from streams.local.sight import Sight, memory_bytes, processes
 from streams.runtime.children import AuditedChildren
 from streams.runtime.supervisor import Supervisor
@@ -146,9 +146,8 @@ class Keeper:
         slot = self.sight.slot
         if slot // PROGRESS_TICKS > self.told // PROGRESS_TICKS or (self.told == 0 and slot > 0):
             self.told = slot
-            with contextlib.suppress(
-                OSError
-            ):  # nobody listens any more, or the disk that listens is full: no reason to end
+            # nobody listens any more, or the disk that listens is full: no reason to end
+            with contextlib.suppress(OSError):
                 self.say(self._words())
 
     def _words(self) -> str:
@@ -172,8 +171,6 @@ def modules_of(
     workers: int, seal_every_s: float | None = None, nodes: Mapping[str, Path] | None = None
 ) -> dict[str, Sequence[str]]:
     """What runs here: name -> arguments of `python -m`. nodes: name -> its configuration."""
-    if workers < 1:
-        raise IcnError("a network has one worker at least", "--workers 1")
     every = [] if seal_every_s is None else ["--every", str(seal_every_s)]
     found: dict[str, Sequence[str]] = {"sealer": ["streams", "audit", "seal", *every]}
     for number in range(1, workers + 1):

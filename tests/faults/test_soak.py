@@ -27,6 +27,7 @@ from streams.topology import parse
 from tests.support import web
 from tests.support.fold import events
 from tests.support.network import wait_until
+from tests.support.processes import clean_env, kill_child, start_icn
 from tests.support.web import Handler, Site, site
 
 LONG_SLOTS = 200  # such a run has the machine for itself
@@ -92,16 +93,9 @@ class Soak:
         self.start()
 
     def start(self) -> None:
-        env = {k: v for k, v in os.environ.items() if not k.startswith("ICN_")}
-        env |= {"PYTHONPATH": str(CLOCK), "TEST_CLOCK": str(self.clock)}
+        env = clean_env() | {"PYTHONPATH": str(CLOCK), "TEST_CLOCK": str(self.clock)}
         self.log = (self.state.parent / "soak.log").open("ab")
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "streams", *self.arguments],
-            env=env,
-            stdout=self.log,
-            stderr=self.log,
-            start_new_session=True,
-        )
+        self.process = start_icn(self.arguments, env, self.log)
 
     # -- sources ----------------------------------------------------------
 
@@ -129,11 +123,7 @@ class Soak:
 
     def kill(self, *words: str) -> None:
         """-9 for the process whose command line has these words."""
-        for child in psutil.Process(self.process.pid).children(recursive=True):
-            if all(any(word in part for part in child.cmdline()) for word in words):
-                child.kill()
-                return
-        raise AssertionError(f"no process {words}")
+        kill_child(self.process.pid, *words)
 
     def restart(self) -> None:
         """kill -9, and the same command again."""

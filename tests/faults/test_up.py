@@ -23,6 +23,7 @@ from streams.errors import BrokerError
 from streams.settings import Settings, read_settings
 from streams.topology import Topology, load, parse
 from tests.support.network import wait_until
+from tests.support.processes import clean_env, kill_child, start_icn
 
 CADENCE = "4s"  # time enough for a collection on a machine that has other things to do
 LINE_EVERY_S = 2.0  # a newcomer may send a thousand an hour
@@ -41,15 +42,8 @@ class Up:
         (folder / "fleet.yaml").write_text(yaml.safe_dump(fleet))
         self.next_line_s = 0.0
         self.number, self.state, self.log = 0, folder / "state", (folder / "up.log").open("ab")
-        self.env = {k: v for k, v in os.environ.items() if not k.startswith("ICN_")}
-        self.env |= {"ICN_TOPOLOGY": str(folder / "topology.yaml"), "ICN_STATE": str(self.state)}
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "streams", "up", "--fleet", str(folder / "fleet.yaml")],
-            env=self.env,
-            stdout=self.log,
-            stderr=self.log,
-            start_new_session=True,
-        )
+        self.env = clean_env() | {"ICN_TOPOLOGY": str(folder / "topology.yaml"), "ICN_STATE": str(self.state)}
+        self.process = start_icn(["up", "--fleet", str(folder / "fleet.yaml")], self.env, self.log)
 
     def network(self) -> tuple[Topology, Settings]:
         topology = parse(yaml.safe_load(Path(self.env["ICN_TOPOLOGY"]).read_text()))
@@ -80,11 +74,7 @@ class Up:
 
     def kill(self, *words: str) -> None:
         """-9 for the process whose command line has these words."""
-        for child in psutil.Process(self.process.pid).children(recursive=True):
-            if all(any(word in part for part in child.cmdline()) for word in words):
-                child.kill()
-                return
-        raise AssertionError(f"no process {words}")
+        kill_child(self.process.pid, *words)
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import subprocess
-import sys
 import time
 from collections import defaultdict
 from collections.abc import Iterator
@@ -24,6 +23,7 @@ from streams.settings import read_settings
 from streams.topology import parse
 from streams.watch.lag import read_lag
 from tests.support.network import wait_until
+from tests.support.processes import clean_env, start_icn
 
 MINUTES = float(os.environ.get("ICN_TEST_SOAK_MINUTES", "20"))
 EVERY_S = 5.0
@@ -51,12 +51,9 @@ class Series:
 @pytest.fixture
 def soak(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
     state = tmp_path / "state"
-    env = {k: v for k, v in os.environ.items() if not k.startswith("ICN_")}
     command = ["--state", str(state), "soak", "--duration", f"{MINUTES * 60:g}s", "--cadence", "2s"]
     with (tmp_path / "soak.log").open("ab") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "streams", *command], env=env, stdout=log, stderr=log, start_new_session=True
-        )
+        process = start_icn(command, clean_env(), log)
         try:
             yield process, state
         finally:
