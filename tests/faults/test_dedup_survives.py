@@ -129,6 +129,7 @@ def test_workers_come_and_go_under_load(net: Network, seed: int, faults: int) ->
             leaving = workers.pop(rng.randrange(len(workers)))
             leaving.send_signal(signal.SIGTERM)
             started = time.monotonic()
-            assert leaving.wait(15) == 0
+            # one that is asked before it has got as far as listening is ended by the signal itself
+            assert leaving.wait(15) in (0, -signal.SIGTERM)
             assert time.monotonic() - started < 10, "SIGTERM ends a worker within 10 s"
     check(net, feed, faults, "rebalance")

@@ -8,6 +8,7 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, TopicPartition
 
+from streams.broker.topics import watermarks
 from streams.codec import decode_any
 from streams.settings import Settings
 
@@ -17,7 +18,7 @@ def read_all(settings: Settings, topic: str, timeout_s: float = 30) -> list[Any]
     consumer = Consumer(settings.librdkafka_reader())
     try:
         partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
-        ends = {p: consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=10) for p in partitions}
+        ends = {p: watermarks(consumer, topic, p) for p in partitions}
         open_ = {p for p, (low, high) in ends.items() if high > low}
         consumer.assign([TopicPartition(topic, p, ends[p][0]) for p in open_])
         messages = []
