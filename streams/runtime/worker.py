@@ -12,6 +12,7 @@ import threading
 import time
 import zlib
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from streams.broker.admin import Admin
@@ -94,10 +95,19 @@ class Seldom(logging.Filter):
         return True
 
 
+def leave_out_http() -> None:
+    """Faust's types name aiohttp's client, and with its web server off nothing of it is used: a stand-in saves half of a stage's start."""
+    package, client = ModuleType("aiohttp"), ModuleType("aiohttp.client")
+    client.ClientSession = object  # type: ignore[attr-defined]
+    sys.modules.setdefault("aiohttp", package)
+    sys.modules.setdefault("aiohttp.client", client)
+
+
 def run(name: str, slot: int) -> int:
     """Run one stage until SIGTERM. Exit codes: 0 stopped, 1 no broker (try again), 2 can't start, 70 fatal (restart me)."""
     hold_on_to_lifeline()
     setup_logging()
+    leave_out_http()
     import faust
 
     from streams.audit.record.process import try_process_log
