@@ -33,6 +33,7 @@ class Topic:
     headers: bool = False  # CloudEvents headers, for outsiders
     dlq: bool = False
     forever: bool = False  # not cut at the horizon
+    horizons: int = 1  # cut at so many
 
     def config(self, retention_ms: int, simulated: bool) -> dict[str, str]:
         """The broker's settings for this topic; all others stay at the broker's defaults."""
@@ -48,7 +49,7 @@ class Topic:
         if self.cleanup == "delete":
             # where the producer says the time, it may be any: the broker would take a record of the past for an old one
             lasting = self.forever or (self.clock and simulated)
-            config["retention.ms"] = "-1" if lasting else str(retention_ms)
+            config["retention.ms"] = "-1" if lasting else str(self.horizons * retention_ms)
         return config
 
 
@@ -73,6 +74,16 @@ class Agent:
 
 
 @dataclass(frozen=True)
+class WindowAgent:
+    """Looks at many records of a topic at once, now and then: no Faust app, no tables."""
+
+    name: str  # s5_patterns, as its file
+    group: str
+    reads: tuple[str, ...]
+    writes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Topology:
     """The whole network. `protocol` decides, `local` says where it runs."""
 
@@ -82,6 +93,7 @@ class Topology:
     local: Mapping[str, Any]
     topics: Mapping[str, Topic]
     agents: Mapping[str, Agent]
+    windows: Mapping[str, WindowAgent]
     source: str = field(default="topology.yaml", compare=False)
 
     @cached_property
@@ -97,12 +109,23 @@ class Topology:
                 return self.topics[candidate]
         raise TopologyError(f'topic "{alias}" is not in {self.source}', f"known: {', '.join(self.topics)}")
 
+    def named(self, name: str) -> list[str]:
+        """The stages called so, windows among them: `s2` and `dedup` are understood for s2_dedup; `s3` is all of that depth. Raises
+        TopologyError."""
+        every: list[Agent | WindowAgent] = [*self.agents.values(), *self.windows.values()]
+        found = [one.name for one in every if name in (one.name, one.group, *one.name.split("_"))]
+        if not found:
+            known = ", ".join(one.name for one in every)
+            raise TopologyError(f'no stage "{name}" in {self.source}', f"known: {known}")
+        return found
+
     def agent(self, name: str) -> Agent:
-        """The agent called so; `s2` and `dedup` are understood for s2_dedup. Raises TopologyError."""
-        found = [a for a in self.agents.values() if name in (a.name, a.group, *a.name.split("_"))]
-        if len(found) != 1:
-            raise TopologyError(f'no stage "{name}" in {self.source}', f"known: {', '.join(self.agents)}")
-        return found[0]
+        """The one stage called so. Raises TopologyError."""
+        found = [self.agents[one] for one in self.named(name) if one in self.agents]
+        if len(found) == 1:
+            return found[0]
+        which = ", ".join(agent.name for agent in found or self.agents.values())
+        raise TopologyError(f'"{name}" is not one stage with tables of {self.source}', f"say which: {which}")
 
 
 def default_path() -> Path:
@@ -157,8 +180,9 @@ def parse(raw: Any, source: str = "topology.yaml") -> Topology:
             name = f"{alias}.dlq"
             topics[name] = Topic(name, f"{deployment}.{name}", topic.key, topic.schema, topic.partitions, headers=True)
     agents = {name: _agent(name, spec, deployment, topics, source) for name, spec in raw["agents"].items()}
+    windows = {name: _window(name, spec, deployment, topics, source) for name, spec in raw.get("windows", {}).items()}
     topology = Topology(
-        deployment, bool(raw.get("simulated", False)), raw["protocol"], raw["local"], topics, agents, source
+        deployment, bool(raw.get("simulated", False)), raw["protocol"], raw["local"], topics, agents, windows, source
     )
     _check_units(topology)
     if (
@@ -192,7 +216,7 @@ def _agent(name: str, spec: Any, deployment: str, topics: Mapping[str, Topic], s
         raise TopologyError(f"{source}: agents.{name}: linger: {error}") from error
     return Agent(
         name,
-        f"{deployment}-{name.replace('_', '-')}",
+        _group(deployment, name),
         reads,
         writes,
         tuple(spec.get("tables", ())),
@@ -203,6 +227,17 @@ def _agent(name: str, spec: Any, deployment: str, topics: Mapping[str, Topic], s
     )
 
 
+def _window(name: str, spec: Any, deployment: str, topics: Mapping[str, Topic], source: str) -> WindowAgent:
+    for alias in (*spec["reads"], *spec["writes"]):
+        if alias not in topics:
+            raise TopologyError(f'{source}: windows.{name}: topic "{alias}" is not declared')
+    return WindowAgent(name, _group(deployment, name), tuple(spec["reads"]), tuple(spec["writes"]))
+
+
+def _group(deployment: str, name: str) -> str:
+    return f"{deployment}-{name.replace('_', '-')}"
+
+
 def _check_units(topology: Topology) -> None:
     protocol, local = topology.protocol, topology.local
     for section, key, parse_unit in (
@@ -211,6 +246,8 @@ def _check_units(topology: Topology) -> None:
         (_section(topology, "intake"), "undecided_retry", duration_ms),
         (_section(topology, "reputation", "idle"), "after", duration_ms),
         (_section(topology, "coordination"), "cadence", duration_ms),
+        (_section(topology, "patterns"), "every", duration_ms),
+        (_section(topology, "patterns"), "window", duration_ms),
         (protocol, "content_max", size_bytes),
         (protocol, "metadata_bytes_max", size_bytes),
         (local, "session_timeout", duration_ms),

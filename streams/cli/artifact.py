@@ -19,13 +19,15 @@ def artifact() -> None:
 @click.argument("wanted", metavar="ID|HASH")
 @json_option
 def show(wanted: str, as_json: bool) -> None:
-    """Show its whole life with coordinates: sent, admitted, decided, receipts, sightings, scores. Exit code 1 if it is unknown.
+    """Show its whole life with coordinates: sent, admitted, decided, receipts, sightings, scores; and the family of texts that nearly
+    repeat it. Exit code 1 if it is unknown.
 
     \b
     Example:
       icn artifact show 01a20a73-a527-7893-b6eb-7dbf6b42db83
     """
     from streams.errors import NotFoundError
+    from streams.watch.family import family
     from streams.watch.records import life, rating
 
     topology, settings = network()
@@ -35,8 +37,10 @@ def show(wanted: str, as_json: bool) -> None:
     for step in steps:
         step["event"].pop("artifact", None)  # the original bytes are the first step's event
     rated = rating(topology, settings, steps)
+    hashes = {s["event"]["facts"]["dedup_hash"] for s in steps if s["step"] == "decided"}
+    relatives = family(topology, settings, hashes)
     if as_json:
-        print_json({"wanted": wanted, "rating": rated, "steps": steps})
+        print_json({"wanted": wanted, "rating": rated, "family": [r._asdict() for r in relatives], "steps": steps})
     else:
         if rated:
             click.echo(_rated(rated))
@@ -44,6 +48,20 @@ def show(wanted: str, as_json: bool) -> None:
             ("time", "step", "artifact", "what", "at"),
             [(when(s["time_ms"]), s["step"], own, words, s["at"]) for s in steps for own, words in _rows(s)],
         )
+        if relatives:
+            click.echo(f"\n{len(relatives)} texts that say nearly the same, the oldest first:")
+            table(
+                ("seen", "artifact", "node", "repeats"),
+                [
+                    (
+                        when(r.seen_ms),
+                        r.artifact_id,
+                        r.node_id,
+                        "" if r.similarity is None else f"{r.near_duplicate_of}, similarity {r.similarity:.3f}",
+                    )
+                    for r in relatives
+                ],
+            )
 
 
 def _rated(r: dict[str, Any]) -> str:

@@ -108,17 +108,18 @@ def audit(records: int, as_json: bool) -> None:
         f"a call costs its caller {found['call_us_median']:.1f} µs CPU (median; 99 %: {found['call_us_p99']:.1f})"
     )
     table(
-        (f"{records:,} records", "records per CPU second", "RSS MiB", "before"),
+        (f"{records:,} records", "records per CPU second", "median", "RSS MiB", "before"),
         [
             (
                 label,
                 f"{found[f'{name}_per_cpu_s']:,.0f}",
+                f"{found[f'{name}_per_cpu_s_median']:,.0f}",
                 f"{found[f'{name}_rss_mib']:.0f}",
                 f"{found[f'{name}_rss_before_mib']:.0f}",
             )
             for name, label in (("integrity", "verify --fast"), ("full", "verify"), ("seal", "seal"))
         ],
-        right=(1, 2, 3),
+        right=(1, 2, 3, 4),
     )
     click.echo(
         f"the three hashes of a record in a bare loop: {found['hashes_per_cpu_s']:,.0f} a CPU second; "
@@ -141,7 +142,7 @@ def quality(as_json: bool) -> None:
     if as_json:
         print_json(found)
         return
-    columns = ("texts", "pairs", "precision", "recall", "f1", "candidates", "all_pairs_f1")
+    columns = ("texts", "pairs", "precision", "recall", "f1", "hindsight_f1", "candidates", "all_pairs_f1")
     table(
         (
             "near-duplicates of the same",
@@ -150,6 +151,7 @@ def quality(as_json: bool) -> None:
             "precision",
             "recall",
             "F1",
+            "in hindsight",
             "let through",
             "F1 of all pairs",
         ),
@@ -160,9 +162,12 @@ def quality(as_json: bool) -> None:
             )
             for prefix, label in (("near_duplicate", "id"), ("named", "id or name"))
         ],
-        right=range(1, 8),
+        right=range(1, 9),
     )
-    click.echo(f"{found['near_duplicate_sketches_per_cpu_s']:,.0f} sketches a CPU second\n")
+    click.echo(
+        f"{found['near_duplicate_sketches_per_cpu_s']:,.0f} texts a CPU second are sketched, "
+        f"{found['near_duplicate_links_per_cpu_s']:,.0f} compared\n"
+    )
     table(
         ("patterns of", "texts", "kinds", "found", "NMI", "ARI", "ARI of two seeds", "CPU s"),
         [

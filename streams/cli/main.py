@@ -30,6 +30,7 @@ COMMANDS = {
     "receipts": "receipts",
     "top": "top",
     "artifact": "artifact",
+    "patterns": "patterns",
     "judge": "judge",
     "verdict": "verdict",
     "reputation": "reputation",

@@ -52,6 +52,7 @@ def replay(verify: bool, stages: tuple[str, ...], from_ms: int | None, to_ms: in
     from streams.replay.follow import read_history
     from streams.replay.verify import SHOWN_MAX
     from streams.replay.verify import verify as verify_stage
+    from streams.replay.windows import verify_windows
     from streams.runtime.rules import rule_version
     from streams.runtime.worker import load_stage
 
@@ -59,8 +60,13 @@ def replay(verify: bool, stages: tuple[str, ...], from_ms: int | None, to_ms: in
     check_key(topology, settings)
     history = read_history(topology, settings)
     results = []
-    wanted = [topology.agent(one).name for one in stages if one != COORDINATOR] if stages else list(topology.agents)
+    named = [one for stage in stages if stage != COORDINATOR for one in topology.named(stage)]
+    wanted = named if stages else [*topology.agents, *topology.windows]
     for name in wanted:
+        if name in topology.windows:
+            rule = rule_version(topology)
+            results.append(verify_windows(topology, settings, rule, from_ms, to_ms, progress))
+            continue
         stage, rule = load_stage(name, topology, settings)
         results.append(verify_stage(topology, settings, stage, rule, history, from_ms, to_ms, progress))
     if not stages or COORDINATOR in stages:

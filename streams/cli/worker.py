@@ -26,6 +26,7 @@ def worker(stages: tuple[str, ...], no_ticks: bool) -> None:
     Example:
       icn worker                 all stages
       icn worker s1 s2           only these
+      icn worker s3              all of that depth
     """
     from streams.audit.record.process import try_process_log
     from streams.broker.admin import Admin, wanted_topics
@@ -38,7 +39,8 @@ def worker(stages: tuple[str, ...], no_ticks: bool) -> None:
     hold_on_to_lifeline()  # of icn up, or icn soak
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # until the supervisor has its own handler
     topology, settings = network()
-    names = [topology.agent(name).name for name in stages] or list(topology.agents)
+    named = [one for stage in stages for one in topology.named(stage)]
+    names = list(dict.fromkeys(named or [*topology.agents, *topology.windows]))
     started = time.monotonic()
     while True:
         try:
@@ -52,9 +54,11 @@ def worker(stages: tuple[str, ...], no_ticks: bool) -> None:
             time.sleep(1)
     setup_logging()
     slot = Slot(settings.state)
-    modules = worker_modules(names, slot.number)
+    modules = worker_modules([name for name in names if name in topology.agents], slot.number)
+    modules |= {name: [f"streams.agents.{name}"] for name in names if name in topology.windows}
+    told_of_time = any("control" in topology.agents[name].reads for name in names if name in topology.agents)
     # in a simulated deployment whoever compresses time also emits its ticks
-    if not no_ticks and not topology.simulated and any("control" in topology.agents[name].reads for name in names):
+    if not no_ticks and not topology.simulated and told_of_time:
         modules["ticks"] = ["streams.agents.ticks"]
     audit = try_process_log(topology, settings, f"worker-{slot.number}", rule_version(topology))
     code = Supervisor(modules, AuditedChildren(audit, settings.state)).run()

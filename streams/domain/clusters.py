@@ -7,7 +7,7 @@ measure and the limit of Hennig 2007: a mean Jaccard similarity of at least 0.75
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -24,10 +24,12 @@ ROUNDS = 30  # until nothing moves, or so many
 
 
 class Clusters(NamedTuple):
-    """labels: (n,), 0 the largest group; centroids: (k, d), of length 1; tried: k -> how well the group is found again that is so worst."""
+    """labels: (n,), 0 the largest group; centroids: (k, d), of length 1; stability: (k,), how well each group is found again [0..1];
+    tried: k -> the least of these."""
 
     labels: Labels
     centroids: Floats
+    stability: Floats
     tried: dict[int, float]
 
 
@@ -36,26 +38,30 @@ def cluster(points: Floats, seed: int) -> Clusters:
     runs = [dict(_cuts(points, seed + run)) for run in range(1 + RUNS)]
     # every so manieth point: the order of points says nothing, or a caller would have to shuffle them
     sample = slice(None, None, max(1, -(-len(points) // SAMPLE)))
-    tried = {
-        k: _found_again(*(_settled(points[sample], run[k][sample])[0] for run in runs))
+    settled = {
+        k: [_settled(points[sample], run[k][sample])[0] for run in runs]
         for k in sorted(set.intersection(*map(set, runs)))
         if k > 1
     }
+    tried = {k: float(_found_again(one, others).min()) for k, (one, *others) in settled.items()}
     k = max((k for k, worst in tried.items() if worst >= STABLE), default=1)
     labels, centroids = _settled(points, runs[0].get(k, np.zeros(len(points), np.int64)))
     order = np.argsort(-np.bincount(labels, minlength=len(centroids)), kind="stable")
-    return Clusters(np.argsort(order)[labels], centroids[order], tried)
+    labels, centroids = np.argsort(order)[labels], centroids[order]
+    stability = _found_again(labels[sample], settled[k][1:], len(centroids)) if k > 1 else np.ones(1)
+    return Clusters(labels, centroids, stability, tried)
 
 
-def _found_again(one: Labels, *others: Labels) -> float:
-    """Of the groups of the first, the least mean of the Jaccard similarity to the most similar one of each other run [0..1]."""
-    found = np.zeros(one.max() + 1)
+def _found_again(one: Labels, others: Sequence[Labels], groups: int = 0) -> Floats:
+    """Of each group of the first, the mean of the Jaccard similarity to the most similar one of each other run [0..1]; 0 of one that has
+    no points there."""
+    found = np.zeros(max(groups, int(one.max()) + 1))
     for other in others:
-        both = np.zeros((one.max() + 1, other.max() + 1))
+        both = np.zeros((len(found), other.max() + 1))
         np.add.at(both, (one, other), 1)
         alike = both / (both.sum(axis=1, keepdims=True) + both.sum(axis=0, keepdims=True) - both)
         found += alike.max(axis=1) / len(others)
-    return float(found.min())
+    return found
 
 
 def _cuts(points: Floats, seed: int) -> Iterator[tuple[int, Labels]]:

@@ -20,6 +20,7 @@ WORDS_MAX = 30_000  # the most frequent ones
 IN_TEXTS_MIN, IN_TEXTS_MIN_SHARE, IN_TEXTS_MAX_SHARE = 2, 0.0005, 0.5
 TEXTS_MIN = 10
 TOP = 10  # terms of a pattern
+CENTROID_WORDS = 100
 PHRASE_MAX = 3  # words in a term
 SAID_MORE = 2.0  # times as often as elsewhere, or it is no term of a pattern
 
@@ -33,13 +34,35 @@ class Term(NamedTuple):
 
 @dataclass(frozen=True)
 class Patterns:
-    """labels: (n,) pattern of each text. terms: of each pattern, strongest first."""
+    """terms: of each pattern, strongest first. said: the words of each text. points: (n, directions), of length 1."""
 
     clusters: Clusters
     terms: list[list[Term]]
+    said: list[list[str]]
+    points: Floats
+    _vectorizer: Any
     _words: list[str]
     _texts: Any  # (n, words), sparse: weighted, of length 1
     _directions: Floats  # (directions, words)
+
+    def centroid(self, pattern: int) -> dict[str, float]:
+        """The mean of its texts' words, the 100 heaviest of them, of length 1: what it is known by in another window."""
+        mean = np.asarray(self._texts[self.clusters.labels == pattern].mean(axis=0))[0]
+        heaviest = np.argsort(-mean, kind="stable")[:CENTROID_WORDS]
+        weights = mean[heaviest] / (np.linalg.norm(mean[heaviest]) or 1.0)
+        return {self._words[at]: float(w) for at, w in zip(heaviest, weights, strict=True) if w > 0}
+
+    def next_to(self, text: int, why: int) -> int | None:
+        """The pattern other than that one that a text is nearest to; None: there is none."""
+        near = self.points[text] @ self.clusters.centroids.T
+        near[why] = -np.inf
+        return int(np.argmax(near)) if len(near) > 1 else None
+
+    def cosines(self, contents: Sequence[str]) -> Floats:
+        """(n, k): of any texts, to all centroids. For explainers that ask a black box."""
+        rows = self._vectorizer.transform([_meant(words(content)) for content in contents])
+        points = rows @ self._directions.T
+        return (points / np.maximum(np.linalg.norm(points, axis=1, keepdims=True), 1e-12)) @ self.clusters.centroids.T
 
     def explain(self, text: int, why: int, not_: int) -> list[tuple[str, float]]:
         """Of each word of a text its share in being nearer to one pattern than to another, largest first. They sum to `margin`."""
@@ -87,9 +110,10 @@ def find(texts: Sequence[str], seed: int) -> Patterns | None:
     else:
         made = TruncatedSVD(DIRECTIONS, random_state=seed)
         points, directions = made.fit_transform(rows), made.components_
-    clusters = cluster(normalize(points), seed)
+    points = normalize(points)
+    clusters = cluster(points, seed)
     terms = _terms(said, clusters)
-    return Patterns(clusters, terms, list(weighted.get_feature_names_out()), rows, directions)
+    return Patterns(clusters, terms, said, points, weighted, list(weighted.get_feature_names_out()), rows, directions)
 
 
 def _as_it_is(said: list[str]) -> list[str]:
@@ -103,8 +127,9 @@ def _meant(said: list[str]) -> list[str]:
 
 def _terms(said: Sequence[list[str]], clusters: Clusters) -> list[list[Term]]:
     """Class-based TF-IDF (Grootendorst 2022) of phrases of one to three words, with the ratio of frequencies as its IDF: share in the
-    pattern · ln(share in the pattern / share in all) where that ratio is at least 2, so that what everybody says names nothing. A phrase
-    within a stronger one, or around it, is not said again."""
+    pattern · ln(share in the pattern / share elsewhere) where that ratio is at least 2, so that what everybody says names nothing;
+    elsewhere each phrase is once more than it is, so that a pattern of nearly all texts has a name too. A phrase within a stronger one,
+    or around it, is not said again."""
     from sklearn.feature_extraction.text import CountVectorizer
 
     counted = CountVectorizer(analyzer=_phrases, min_df=2, max_features=5 * WORDS_MAX)
@@ -115,7 +140,8 @@ def _terms(said: Sequence[list[str]], clusters: Clusters) -> list[list[Term]]:
     for label in range(len(clusters.centroids)):
         mine = np.asarray(counts[clusters.labels == label].sum(axis=0))[0]
         share = mine / max(1, mine.sum())
-        ratio = share / (total / total.sum())
+        elsewhere = total - mine + 1
+        ratio = share / (elsewhere / elsewhere.sum())
         weights = np.where(ratio >= SAID_MORE, share * np.log(np.maximum(ratio, 1.0)), 0.0)
         found.append(_strongest(phrases, weights))
     return found

@@ -20,6 +20,7 @@ SHINGLE = 5  # words, or characters
 SHORT_WORDS = 30  # below that, characters
 BANDS, ROWS = 42, 3  # a pair of Jaccard J shares a band with probability 1 - (1 - J³)⁴²: .68 at .3, .996 at .5
 WORD_MAX = 32  # characters; longer ones are no words (base64, hashes): taken apart
+TERMS_MAX = 8_192  # different words; of more those with the lowest hashes, which are the same ones in a similar text
 AT_ONCE = 1 << 13  # shingles hashed at a time: 1 MiB of text must not take a gigabyte
 
 Hashes = npt.NDArray[np.uint64]
@@ -71,7 +72,7 @@ def sketch(content: str) -> Sketch:
         shingles = _shingles(_mixed(plain))
     else:
         shingles = _shingles(hashes)
-    return Sketch(terms, counts.astype(np.uint32), _minima(np.unique(shingles)))
+    return Sketch(terms[:TERMS_MAX], counts[:TERMS_MAX].astype(np.uint32), _minima(np.unique(shingles)))
 
 
 def similarity(one: Minima, other: Minima) -> float:

@@ -68,6 +68,8 @@ def find_beginning(
         first = _fresh_hour(topology, settings, partition, steps, first)
     elif agent.name == "s3_reputation":
         first = _fresh_epoch(steps, first)
+    elif agent.name == "s4_near":  # what it compared with is gone, and no link carries a whole text
+        first = len(steps)
     kept = steps[first:]
     left_out = steps[0].event["sequence"] + first
     if not kept:

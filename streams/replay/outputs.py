@@ -45,6 +45,9 @@ def _event_id(alias: str, key: bytes | None, value: bytes | None, headers: Heade
         return dict(headers)["ce_id"].decode()
     if alias in ("reputation.log", "reputation"):  # one tick revises many nodes
         return f"{origin} {(key or b'').decode()} {decode_any(value or b'')[1]['revision']}"
+    if alias == "links":  # one text may repeat several
+        link = decode_any(value or b"")[1]
+        return f"{origin} {link['near_dedup_hash'] or link['near_duplicate_of']}"
     return str(origin)
 
 

@@ -15,7 +15,7 @@ import streams
 from streams.topology import PACKAGE, Topology
 
 DECIDING_CODE = ("domain", "tables", "agents", "avro.py", "codec.py")
-DECIDING_LIBRARIES = ("fastavro", "numpy", "scipy")
+DECIDING_LIBRARIES = ("fastavro", "numpy", "scikit-learn", "scipy")
 
 
 def ingredients(topology: Topology) -> dict[str, Any]:

@@ -187,7 +187,7 @@ def test_unique_and_upgraded_are_scored_duplicates_are_not() -> None:
         admitted(3, **same, confidence=1.0, raw_ms=T0 + DAY_MS),
     )
 
-    made = scores(Chain(s4_priority, "s4").decide("artifacts.decided", *events))
+    made = scores(Chain(s4_priority, "s4_priority").decide("artifacts.decided", *events))
 
     assert [(e["version"], e["score"]) for e in made] == [(1, 0.25), (2, 0.15)]
     assert made[0]["canonical_id"] == made[1]["canonical_id"]
@@ -199,7 +199,7 @@ def test_an_id_that_two_nodes_chose_is_two_artifacts() -> None:
     first, second = decided_events(
         admitted(1, "node-1", content="urgent", threat_level=10.0), admitted(1, "node-2", content="trifle")
     )
-    chain = Chain(s4_priority, "s4")
+    chain = Chain(s4_priority, "s4_priority")
 
     made = scores(chain.decide("artifacts.decided", first, second))
     linked = scores(chain.decide("links", link(DECIDED(first[1]), T0 - DAY_MS)))
@@ -212,7 +212,7 @@ def test_a_link_makes_an_artifact_as_old_as_what_it_repeats_whichever_comes_firs
     """Before or after the artifact: the same priority in the end. A younger link changes nothing."""
     (event,) = decided_events(admitted(1, threat_level=10.0))
     later = DECIDED(event[1])
-    after, before = Chain(s4_priority, "s4"), Chain(s4_priority, "s4")
+    after, before = Chain(s4_priority, "s4_priority"), Chain(s4_priority, "s4_priority")
     after.decide("artifacts.decided", event)
     rescored = scores(after.decide("links", link(later, T0 - DAY_MS), link(later, T0 + 5)))
     before.decide("links", link(later, T0 - DAY_MS))

@@ -436,7 +436,7 @@ def test_cutting_the_batches_otherwise_decides_the_same() -> None:
             fleet.corroboration("c", "a", 100 * hour + n)
         fleet.hours(1)
     rows, said = MemoryRows(), list[bytes]()
-    again = stage(Context(fleet.topology, fleet.topology.agent("s3"), RULE, SECRET))
+    again = stage(Context(fleet.topology, fleet.topology.agent("s3_reputation"), RULE, SECRET))
     merged: list[Batch] = []
     for batch in fleet.batches:
         if merged and merged[-1].source == batch.source:

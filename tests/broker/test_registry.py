@@ -149,14 +149,14 @@ def test_every_seeded_id_is_the_one_of_ids_yaml(http: Http, topology: Topology) 
         assert codec.schema_fingerprint(json.loads(latest["schema"])) == entry["fingerprint"]
         version = {"subject": f"icn.{alias}-value", "version": latest["version"]}
         assert version in http("GET", f"/schemas/ids/{entry['id']}/versions")[1]
-    assert http("GET", "/subjects/icn.links-value/versions") == (200, [1])
+    assert http("GET", "/subjects/icn.links-value/versions") == (200, [1, 2])
 
 
 def test_there_is_a_subject_for_each_avro_topic_and_for_no_other(http: Http) -> None:
     """Dead letters promise no schema, _schemas is JSON, checkpoints are signed notes."""
     topics = (
-        "artifacts.admitted artifacts.decided artifacts.raw assignments batches collections control corroborations links metrics "
-        "nodes priorities receipts reports reputation reputation.log targets ticks verdicts votes"
+        "artifacts.admitted artifacts.decided artifacts.raw assignments batches collections control corroborations idf links metrics "
+        "nodes patterns priorities receipts reports reputation reputation.log sketches targets ticks verdicts votes windows"
     )
     assert http("GET", "/subjects") == (200, [f"icn.{topic}-value" for topic in topics.split()])
 

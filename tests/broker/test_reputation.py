@@ -68,7 +68,7 @@ def test_refuted_claims_demote_a_node_and_everything_it_reported_sinks(net: Netw
     assert by_stage["s3_reputation"]["compared"] == 2 * 3 + len(told), "three revisions on two topics, and the votes"
     check_balance(net)
     net.stop()
-    for stage in ("s3", "s1"):
+    for stage in ("s3_reputation", "s1"):
         net.icn("rebuild", stage, "--execute")
     net.worker("--no-ticks")  # an hour may end while this runs
     with node(net, "boaster") as boaster:
@@ -143,8 +143,8 @@ def test_a_full_intake_refuses_and_what_waits_comes_in(brokers: str, tmp_path: P
             assert {o["reason"] for o in outcomes if o["outcome"] == "rejected"} == {"intake_full"}
             net.worker("s2")
             assert {future.result(90).outcome for future in futures} == {"unique"}
-        net.worker("s3")
-        net.worker("s4")
+        net.worker("s3_reputation")
+        net.worker("s4_priority")
         settled(net)
         check_replay(net)
         assert check_balance(net).outcomes["unique"] == 80

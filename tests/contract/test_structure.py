@@ -107,7 +107,13 @@ def test_every_agent_file_is_in_the_topology() -> None:
     topology = load()
     written_by = {alias: agent for agent in topology.agents.values() for alias in agent.writes}
 
-    assert {path.stem for path in (PACKAGE / "agents").glob("s[0-9]_*.py")} == set(topology.agents)
+    assert {path.stem for path in (PACKAGE / "agents").glob("s[0-9]_*.py")} == {*topology.agents, *topology.windows}
+    assert all(
+        int(written_by[alias].name[1]) < int(w.name[1])
+        for w in topology.windows.values()
+        for alias in w.reads
+        if alias in written_by
+    )
     for agent in topology.agents.values():
         for alias in agent.reads:
             if alias in written_by:

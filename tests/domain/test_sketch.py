@@ -113,11 +113,11 @@ def test_scripts_without_spaces_are_compared_by_neighbours() -> None:
 
 
 def test_a_word_weighs_by_how_few_texts_have_it() -> None:
-    """ln((1 + n) / (1 + documents)) + 1, and a word nobody had the most."""
-    texts = [sketch(f"common w{number}") for number in range(9)]
+    """ln((1 + n) / (1 + documents)) + 1; a word that one text had, or none, the most."""
+    texts = [sketch(f"common w{number // 2} x{number}") for number in range(10)]
     idf = freeze(1, [one.terms for one in texts])
-    common, rare, unknown = (idf.weights(sketch(word).terms)[0] for word in ("common", "w3", "unheard"))
-    assert (common, rare, unknown) == pytest.approx((1.0, math.log(10 / 2) + 1, math.log(10) + 1))
+    weights = [idf.weights(sketch(word).terms)[0] for word in ("common", "w3", "x3", "unheard")]
+    assert weights == pytest.approx([1.0, math.log(11 / 3) + 1, math.log(11) + 1, math.log(11) + 1])
 
 
 def test_the_same_500_words_in_every_text_make_no_near_duplicates() -> None:

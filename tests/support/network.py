@@ -95,13 +95,20 @@ class Network:
 
     def stage_processes(self, stage: str | None = None) -> list[psutil.Process]:
         """The stages' processes of all workers now running."""
+        return self._children("streams.runtime.worker", stage)
+
+    def window_processes(self, name: str) -> list[psutil.Process]:
+        """The same of what looks at windows."""
+        return self._children(f"streams.agents.{name}")
+
+    def _children(self, *words: str | None) -> list[psutil.Process]:
         found = []
         for worker in self.workers:
             with contextlib.suppress(psutil.NoSuchProcess):
                 for child in psutil.Process(worker.pid).children():
                     with contextlib.suppress(psutil.NoSuchProcess):
                         command = child.cmdline()
-                        if "streams.runtime.worker" in command and (stage is None or stage in command):
+                        if all(word is None or word in command for word in words):
                             found.append(child)
         return found
 

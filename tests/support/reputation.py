@@ -28,7 +28,7 @@ class Fleet:
         raw = yaml.safe_load((PACKAGE.parent / "topology.yaml").read_text())
         raw["protocol"]["reputation"] |= reputation
         self.topology = parse(raw)
-        self.stage = s3_reputation.stage(Context(self.topology, self.topology.agent("s3"), RULE, SECRET))
+        self.stage = s3_reputation.stage(Context(self.topology, self.topology.agent("s3_reputation"), RULE, SECRET))
         self.rows = MemoryRows()
         self.offsets: dict[str, int] = {}
         self.now = HOUR

@@ -1,0 +1,194 @@
+"""Depth 4. sketches -> links, idf: which new text nearly repeats an earlier one; owns tables idf, counts, texts, bands and originals.
+
+One partition: what repeats what does not keep to partitions. A text is known here by its number, 0, 1, … in the order of the topic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from streams.agents.deadletters import dead_letter
+from streams.codec import Undecodable, decoder, encoder
+from streams.domain.dedup import remembered
+from streams.domain.near import (
+    BAND_MAX,
+    IDF_TEXTS,
+    METHOD,
+    NO_IDF,
+    Idf,
+    Text,
+    Vector,
+    freeze,
+    is_time_to_freeze,
+    linked,
+    most_shared,
+    vector,
+)
+from streams.domain.sketch import PERMUTATIONS, bands
+from streams.runtime.stage import Batch, Context, Decided, Record, Rows, Stage, look_up
+from streams.tables import counts, idf, originals, texts
+from streams.tables.bands import BANDS, Band
+from streams.tables.counts import COUNTS, Counts
+from streams.tables.idf import IDF
+from streams.tables.originals import ORIGINALS, Original
+from streams.tables.texts import TEXTS
+
+CACHED = 4_096  # vectors
+
+
+def stage(context: Context) -> Stage:
+    """Link what nearly repeats an earlier text. Links never drop anything."""
+    return Stage(context.agent, (IDF, COUNTS, TEXTS, BANDS, ORIGINALS), _Decider(context).decide)
+
+
+class _Known:
+    """The rows as a batch changes them."""
+
+    def __init__(self, rows: Rows, band_keys: Iterable[bytes]) -> None:
+        self.rows = rows
+        self.idf: Idf = look_up(rows, IDF, [idf.HERE])[idf.HERE] or NO_IDF
+        self.count, self.originals = look_up(rows, COUNTS, [counts.HERE])[counts.HERE] or Counts(0, 0)
+        self.bands = look_up(rows, BANDS, set(band_keys))
+        self.new: dict[int, Text] = {}
+        self.new_bands: dict[bytes, Band] = {}
+        self.new_originals: dict[int, Original] = {}
+        self.is_frozen = False
+
+    def texts(self, numbers: Iterable[int], raw_ms: int, horizon_ms: int) -> dict[int, Text]:
+        """Those that are remembered at this time."""
+        old = [number for number in numbers if number not in self.new]
+        stored = self.rows.get_many(TEXTS, [texts.key(number) for number in old])
+        found = dict(zip(old, stored, strict=True)) | self.new
+        kept = ((number, found[number]) for number in numbers)
+        return {n: text for n, text in kept if text is not None and remembered(text.raw_ms, raw_ms, horizon_ms)}
+
+    def add(self, text: Text, band_keys: Iterable[bytes]) -> None:
+        """The next one."""
+        self.new[self.count] = text
+        for key in band_keys:
+            band = self.bands[key]
+            numbers = (*(band.numbers if band else ()), self.count)[-BAND_MAX:]
+            self.bands[key] = self.new_bands[key] = Band(text.raw_ms, numbers)
+        if text.repeats_nothing:
+            self.new_originals[self.originals] = Original(text.raw_ms, self.count)
+            self.originals += 1
+        self.count += 1
+
+    def newest_originals(self) -> list[int]:
+        """Numbers of as many as the weights of words are of."""
+        wanted = range(max(0, self.originals - IDF_TEXTS), self.originals)
+        old = [number for number in wanted if number not in self.new_originals]
+        stored = self.rows.get_many(ORIGINALS, [originals.key(number) for number in old])
+        found = dict(zip(old, stored, strict=True))
+        every = (self.new_originals.get(number) or found[number] for number in wanted)
+        return [one.text for one in every if one is not None]
+
+
+class _Decider:
+    def __init__(self, context: Context) -> None:
+        self.context, self.horizon_ms = context, context.topology.horizon_ms
+        self.decode, self.encode_link, self.encode_idf = decoder("sketch"), encoder("link"), encoder("idf")
+        self._vectors: dict[tuple[int, bytes], Vector] = {}  # (IDF's version, dedup_hash): what it gives is the same
+
+    def decide(self, rows: Rows, batch: Batch) -> Decided:
+        decided = Decided()
+        sketches = [read for record in batch.records if (read := self._read(batch, record, decided)) is not None]
+        known = _Known(rows, (key for _, _, _, keys in sketches for key in keys))
+        for record, event, text, band_keys in sketches:
+            decided.event_ms = max(decided.event_ms, text.raw_ms)
+            if not len(text.terms):  # without a word it is like no other
+                decided.count("no_words")
+                continue
+            shared = most_shared(band.numbers for key in band_keys if (band := known.bands[key]) is not None)
+            candidates = known.texts(shared, text.raw_ms, self.horizon_ms)
+            near = linked(self._vector(text, known.idf), {n: self._vector(t, known.idf) for n, t in candidates.items()})
+            decided.count("linked" if near else "new")
+            for number, similarity in near:
+                earlier = candidates[number]
+                value = self.encode_link(self._link(batch, record, event, earlier, similarity, known.idf.version))
+                decided.send("links", {"key": record.key, "value": value})
+            if near:
+                oldest = min((candidates[number] for number, _ in near), key=lambda one: one.first_seen_ms)
+                text = text._replace(first_seen_ms=min(text.first_seen_ms, oldest.first_seen_ms), family=oldest.family)
+            known.add(text, band_keys)
+            if text.repeats_nothing and is_time_to_freeze(known.originals):
+                self._freeze(batch, record, known, text.raw_ms, decided)
+        decided.rows = {
+            IDF: {idf.HERE: known.idf} if known.is_frozen else {},
+            COUNTS: {counts.HERE: Counts(known.count, known.originals)} if known.new else {},
+            TEXTS: {texts.key(number): text for number, text in known.new.items()},
+            BANDS: known.new_bands,
+            ORIGINALS: {originals.key(number): one for number, one in known.new_originals.items()},
+        }
+        return decided
+
+    def _read(
+        self, batch: Batch, record: Record, decided: Decided
+    ) -> tuple[Record, dict[str, Any], Text, list[bytes]] | None:
+        """The event, its text, and the keys of its bands."""
+        try:
+            event = self.decode(record.value or b"")
+            minima, terms, counts = (
+                np.frombuffer(event[name], kind)
+                for name, kind in (("minima", "<u4"), ("terms", "<u4"), ("counts", "<u2"))
+            )
+            if len(minima) != PERMUTATIONS or len(terms) != len(counts) or (counts == 0).any():
+                raise ValueError("minima, terms and counts don't fit together")
+        except (Undecodable, ValueError) as error:  # the topic is ours, so this is somebody's mistake
+            dead_letter(self.context, batch, record, "not_a_sketch", str(error), decided)
+            return None
+        own, raw_ms = event["dedup_hash"], event["raw_ms"]
+        text = Text(own, event["artifact_id"], event["node_id"], raw_ms, raw_ms, own, terms, counts)
+        data = bands(minima).astype(">u8").tobytes()
+        return record, event, text, [data[at : at + 8] for at in range(0, len(data), 8)]
+
+    def _vector(self, text: Text, weights: Idf) -> Vector:
+        key = (weights.version, text.dedup_hash)
+        made = self._vectors.get(key)
+        if made is None:
+            if len(self._vectors) >= CACHED:
+                self._vectors.clear()
+            made = self._vectors[key] = vector(text, weights)
+        return made
+
+    def _link(
+        self, batch: Batch, record: Record, event: dict[str, Any], earlier: Text, similarity: float, version: int
+    ) -> dict[str, Any]:
+        return {
+            **{name: event[name] for name in ("dedup_hash", "artifact_id", "node_id", "raw_ms", "simulated")},
+            "near_duplicate_of": earlier.artifact_id,
+            "near_dedup_hash": earlier.dedup_hash,
+            "near_node_id": earlier.node_id,
+            "family": earlier.family,
+            "first_seen_ms": earlier.first_seen_ms,
+            "similarity": similarity,
+            "method": METHOD,
+            "idf_version": version,
+            **self._origin(batch, record),
+        }
+
+    def _freeze(self, batch: Batch, record: Record, known: _Known, raw_ms: int, decided: Decided) -> None:
+        """Of what repeats nothing: else a flood of one text would make all its words common, and the sign by which each differs rare."""
+        remembered_ones = known.texts(known.newest_originals(), raw_ms, self.horizon_ms).values()
+        known.idf = freeze(known.originals, [text.terms for text in remembered_ones])
+        known.is_frozen = True
+        decided.count("idf_frozen")
+        event = {
+            "version": known.idf.version,
+            "texts": known.idf.total,
+            "terms": known.idf.terms.astype("<u4").tobytes(),
+            "documents": known.idf.documents.astype("<u4").tobytes(),
+            **self._origin(batch, record),
+        }
+        decided.send("idf", {"key": self.context.agent.name.encode(), "value": self.encode_idf(event)})
+
+    def _origin(self, batch: Batch, record: Record) -> dict[str, Any]:
+        return {
+            "input_topic": batch.source,
+            "input_partition": batch.partition,
+            "input_offset": record.offset,
+            "rule": self.context.rule,
+        }

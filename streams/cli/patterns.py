@@ -1,0 +1,242 @@
+"""`icn patterns`: what many texts speak of now, since when, who says so, and why a text is in one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from streams.cli.show import clip, json_option, network, print_json, say, table
+from streams.words import counted, when
+
+if TYPE_CHECKING:
+    from streams.domain.window import Window
+
+SHOWN = 15  # words of an explanation
+TIMELINE_MS = 24 * 3_600_000
+
+
+@click.group()
+def patterns() -> None:
+    """Look at the patterns of the newest window."""
+
+
+@patterns.command("list")
+@click.option(
+    "--plot",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Draw the map of the patterns and their sizes over time.",
+)
+@json_option
+def list_(plot: Path | None, as_json: bool) -> None:
+    """List the patterns, the largest first: how many texts, since when, whether it grows, and of how many nodes.
+
+    \b
+    Example:
+      icn patterns list
+      icn patterns list --plot patterns.svg
+    """
+    topology, settings, window, found = _newest()
+    if plot is not None:
+        from streams.agents.s5_patterns import history
+        from streams.cli.patterns_plot import draw
+
+        say("finding the window's patterns again, for their places …")
+        since_ms = max(0, window["slot_ms"] - TIMELINE_MS)  # in compressed time all of them
+        draw(_again(topology, settings, window), found, history(topology, settings, since_ms), plot)
+        say(f"{plot} written")
+    if as_json:
+        print_json({"window": _window_json(window), "patterns": [_pattern_json(one) for one in found]})
+        return
+    click.echo(_about(window))
+    table(
+        ("pattern", "name", "texts", "share", "trend", "since", "nodes", "entropy", "confidence"),
+        [
+            (
+                one["pattern_id"],
+                clip(one["name"], 50),
+                one["size"],
+                f"{one['share']:.0%}",
+                one["trend"],
+                when(one["born_ms"]),
+                one["nodes"],
+                f"{one['source_entropy_bits']:.2f}" + (" one node's" if one["nodes"] == 1 else ""),
+                f"{one['confidence']:.2f}",
+            )
+            for one in found
+        ],
+        right=(2, 3, 6, 8),
+    )
+    for change in window["changes"]:
+        click.echo(_change(change))
+
+
+@patterns.command()
+@click.argument("pattern")
+@json_option
+def show(pattern: str, as_json: bool) -> None:
+    """Show one pattern: its terms and what they weigh, who speaks of it, a sample, its members. Exit code 1 if there is none.
+
+    \b
+    Example:
+      icn patterns show pattern-5c41fe9049cf
+    """
+    _, _, window, found = _newest()
+    one = _find(found, pattern)
+    if as_json:
+        print_json({"window": _window_json(window), **_pattern_json(one)})
+        return
+    click.echo(f"{one['pattern_id']}  {one['name']}")
+    among = f"{counted(one['size'], 'text')}, {one['share']:.1%} of the window that ends {when(window['slot_ms'])}"
+    click.echo(
+        f"{among}; {one['trend']} ({one['newest']} of them in the newest quarter), there since {when(one['born_ms'])}"
+    )
+    spoken = f"{counted(one['nodes'], 'node')}, entropy {one['source_entropy_bits']:.2f} bits"
+    whose = (
+        "a campaign of one node"
+        if one["nodes"] == 1
+        else f"the largest made {one['largest_node_share']:.0%} of the reports"
+    )
+    click.echo(f"reported by {spoken}: {whose}")
+    sure = f"stability {one['stability']:.2f} · (1 + silhouette {one['silhouette']:.2f}) / 2 · (1 - 1/{one['size']})"
+    click.echo(f"confidence {one['confidence']:.2f} = {sure}")
+    if one["characteristics"]:
+        click.echo("characteristics: " + ", ".join(f"{c['name']} ({c['share']:.0%})" for c in one["characteristics"]))
+    click.echo("")
+    table(("term", "weight"), [(t["words"], f"{t['weight']:.3f}") for t in one["terms"]], right=(1,))
+    click.echo(f"\nnearest to its middle:\n  {clip(' '.join(one['sample'].split()), 500)}\n")
+    click.echo("members, the nearest first: " + ", ".join(one["members"][:10]) + (" …" if one["size"] > 10 else ""))
+
+
+@patterns.command()
+@click.argument("pattern")
+@click.argument("artifact")
+@click.option("--not", "other", metavar="PATTERN", help="Why not this one; default: the next nearest.")
+@click.option("--lime", is_flag=True, help="Beside it what LIME says, which draws words at random (icn-streams[lime]).")
+@json_option
+def explain(pattern: str, artifact: str, other: str | None, lime: bool, as_json: bool) -> None:
+    """Say why an artifact is in a pattern and not in the next one: each word's exact share, which sum to the margin.
+
+    \b
+    Example:
+      icn patterns explain pattern-5c41fe9049cf 01a20a73-a527-7893-b6eb-7dbf6b42db83
+    """
+    from streams.errors import NotFoundError
+
+    topology, settings, window, found = _newest()
+    ids = [one["pattern_id"] for one in found]
+    why = ids.index(_find(found, pattern)["pattern_id"])
+    say(f"finding the patterns of {counted(window['texts'], 'text')} again …")
+    made = _again(topology, settings, window)
+    text = next((n for n, one in enumerate(made.texts) if one.artifact_id == artifact), None)
+    if text is None or made.found is None:
+        raise NotFoundError(
+            f"artifact {artifact} is not among the window's texts",
+            "it may be older, be a repetition, or not be in the sample; icn patterns show lists members",
+        )
+    not_ = ids.index(_find(found, other)["pattern_id"]) if other else made.found.next_to(text, why)
+    if not_ is None:
+        raise NotFoundError("there is no other pattern in this window", "nothing to be told apart from")
+    shares = made.found.explain(text, why, not_)
+    margin = made.found.margin(text, why, not_)
+    content = made.texts[text].content
+    told: dict[str, Any] = {
+        "artifact": artifact,
+        "pattern": ids[why],
+        "not": ids[not_],
+        "margin": margin,
+        "words": [{"word": word, "share": share} for word, share in shares],
+    }
+    if lime:
+        from streams.cli.lime import lime_of
+
+        told["lime"] = [{"word": w, "weight": s} for w, s in lime_of(made.found, content, why, not_)]
+    if as_json:
+        print_json(told)
+        return
+    click.echo(f"why {ids[why]} ({found[why]['name']})\nand not {ids[not_]} ({found[not_]['name']})\n")
+    largest = sorted(shares, key=lambda pair: -abs(pair[1]))[:SHOWN]
+    table(("word", "share"), [(word, f"{share:+.4f}") for word, share in largest], right=(1,))
+    rest = sum(share for _, share in shares) - sum(share for _, share in largest)
+    if len(shares) > len(largest):
+        click.echo(f"{counted(len(shares) - len(largest), 'other word')}: {rest:+.4f}")
+    click.echo(
+        f"together {sum(share for _, share in shares):+.4f} = the margin, cosine to the one minus cosine to the other\n"
+    )
+    click.echo(clip(_marked(content, {w for w, share in largest if share > 0}), 1500))
+    if lime:
+        table(
+            ("LIME", "weight"),
+            [(w, f"{s:+.4f}") for w, s in ((e["word"], e["weight"]) for e in told["lime"])],
+            right=(1,),
+        )
+
+
+def _newest() -> tuple[Any, Any, dict[str, Any], list[dict[str, Any]]]:
+    from streams.agents.s5_patterns import newest_window
+    from streams.errors import NotFoundError
+
+    topology, settings = network()
+    window, found = newest_window(topology, settings)
+    if window is None:
+        every = topology.protocol["patterns"]["every"]
+        raise NotFoundError(
+            "no window is over yet", f"they end every {every}; is s5_patterns running (icn worker), are there ticks?"
+        )
+    return topology, settings, window, found
+
+
+def _again(topology: Any, settings: Any, window: dict[str, Any]) -> Window:
+    from streams.agents.s5_patterns import again
+
+    return again(topology, settings, window)
+
+
+def _find(found: list[dict[str, Any]], wanted: str) -> dict[str, Any]:
+    from streams.errors import NotFoundError
+
+    matching = [
+        one for one in found if one["pattern_id"].removeprefix("pattern-").startswith(wanted.removeprefix("pattern-"))
+    ]
+    if len(matching) != 1:
+        known = ", ".join(one["pattern_id"] for one in found[:10]) or "none"
+        raise NotFoundError(f'"{wanted}" is no pattern of the newest window', f"there are: {known}")
+    return matching[0]
+
+
+def _about(window: dict[str, Any]) -> str:
+    of = "" if window["of"] == window["texts"] else f" of {window['of']:,}, those with the lowest content hash"
+    about = (
+        f"window of {window['window_ms'] / 3_600_000:g} h to {when(window['slot_ms'])}: {window['texts']:,} texts{of}"
+    )
+    return f"{about}, {counted(window['patterns'], 'pattern')}"
+
+
+def _change(change: dict[str, Any]) -> str:
+    other = {"merged": f" into {change['other']}", "split": f" from {change['other']}"}.get(change["kind"], "")
+    return f"{change['kind']}{other}: {change['pattern_id']} ({change['name']})"
+
+
+def _marked(content: str, words: set[str]) -> str:
+    import re
+
+    if not words:
+        return " ".join(content.split())
+    said = "|".join(sorted(map(re.escape, words), key=len, reverse=True))
+    return re.sub(
+        rf"(?i)(?<!\w)({said})(?!\w)", lambda m: click.style(f"[{m[1]}]", bold=True), " ".join(content.split())
+    )
+
+
+def _window_json(window: dict[str, Any]) -> dict[str, Any]:
+    return window | {"rule": window["rule"].hex()}
+
+
+def _pattern_json(one: dict[str, Any]) -> dict[str, Any]:
+    hashes = one["member_hashes"]
+    return one | {
+        "rule": one["rule"].hex(),
+        "member_hashes": [hashes[at : at + 8].hex() for at in range(0, len(hashes), 8)],
+    }
