@@ -29,6 +29,13 @@ def net(brokers: str, tmp_path: Path) -> Iterator[Network]:
         yield made
 
 
+@pytest.fixture
+def whole_net(brokers: str, tmp_path: Path) -> Iterator[Network]:
+    """The same with every stage."""
+    with network(brokers, tmp_path, whole=True) as made:
+        yield made
+
+
 @pytest.fixture(scope="session")
 def seed() -> int:
     """Of all random faults; printed, and set by ICN_TEST_SEED to see a failure again."""

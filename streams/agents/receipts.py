@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from typing import Any
 
 from streams.avro import avro_bytes, zigzag
@@ -91,7 +92,7 @@ class Receipts:
                 "outcomes": [],
                 **((about or {}).get(node_id, {})),
             }
-            head = _encode(fields)[:-1]  # without the empty array's end
+            head = _encoder()(fields)[:-1]  # without the empty array's end
             for start, some in _pieces(elements):
                 decided.send(
                     "receipts",
@@ -118,7 +119,10 @@ def _pieces(elements: list[bytes]) -> Iterator[tuple[int, list[bytes]]]:
     yield start, elements[start:]
 
 
-_encode = encoder("receipt")
+@cache
+def _encoder() -> Callable[[Mapping[str, Any]], bytes]:
+    """Made when it is first needed: by then it is known whose registry's ids are used."""
+    return encoder("receipt")
 
 
 def cloud_event(kind: str, source: str, identity: str) -> list[tuple[str, bytes]]:

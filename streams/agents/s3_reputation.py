@@ -160,7 +160,9 @@ class _Evidence:
             self.fleet.decided.count(f"corroboration_ignored:{reason}")
             return
         assert node is not None and other is not None
-        weight = published(self.rules.corroboration_weight * rep.effective(self.rules, other))
+        apart = rep.independence(other, node.principal)
+        weight = published(self.rules.corroboration_weight * rep.effective(self.rules, other) * apart)
+        self.fleet.put(event["by_node_id"], rep.repeat(other, node.principal))
         tested = self.fleet.may_count(
             once(b"t", event["node_id"].encode(), event["artifact_id"].encode()), record.timestamp
         )

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import random
+import resource
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from streams.agents import s4_near
 from streams.bench.gold import Kinds, Pairs, galaxy_kinds, galaxy_pairs
@@ -25,8 +29,9 @@ BATCH = 500  # texts
 Found = set[tuple[int, int]]
 
 
-def bench_quality(say: Callable[[str], None]) -> dict[str, Any]:
-    """near_duplicate_*: of descriptions in different galaxies with the same id; named_*: or the same name."""
+def bench_quality(sizes: Sequence[int], say: Callable[[str], None]) -> dict[str, Any]:
+    """near_duplicate_*: of descriptions in different galaxies with the same id; named_*: or the same name. windows: what one pass costs of
+    so many texts."""
     found: dict[str, Any] = {}
     for prefix, by_name in (("near_duplicate", False), ("named", True)):
         say(f"galaxies, same {'id or name' if by_name else 'id'} …")
@@ -34,7 +39,45 @@ def bench_quality(say: Callable[[str], None]) -> dict[str, Any]:
         for name, value in near_duplicates(gold).items():
             found[f"{prefix}_{name}"] = value
     say("galaxies, which is it of …")
-    return found | patterns(galaxy_kinds())
+    found |= patterns(galaxy_kinds())
+    found["windows"] = [window_cost(size, say) for size in sizes]
+    return found
+
+
+def window_cost(texts: int, say: Callable[[str], None]) -> dict[str, float]:
+    """texts, cpu_s, seconds, patterns, rss_mib: of a window in a process of its own, one thread. Each text is a half of a description and
+    a half of another one of the same kind."""
+    say(f"a window of {texts:,} texts …")
+    receive, send = multiprocessing.Pipe(False)
+    process = multiprocessing.get_context("spawn").Process(target=_window_cost, args=(texts, send))
+    process.start()
+    send.close()
+    found: dict[str, float] = receive.recv()
+    process.join()
+    return found
+
+
+def _window_cost(texts: int, send: Any) -> None:
+    gold, rng = galaxy_kinds(), random.Random(1)
+    of_kind = defaultdict(list)
+    for text, kind in zip(gold.texts, gold.kinds, strict=True):
+        of_kind[kind].append(text.split())
+    mixed = []
+    for _ in range(texts):
+        one, other = rng.choices(of_kind[rng.choice(gold.kinds)], k=2)
+        mixed.append(" ".join(one[: len(one) // 2] + other[len(other) // 2 :]))
+    began, began_cpu = time.monotonic(), time.process_time()
+    with threadpool_limits(1):
+        made = find(mixed, 1)
+    assert made is not None
+    told = {
+        "texts": texts,
+        "cpu_s": time.process_time() - began_cpu,
+        "seconds": time.monotonic() - began,
+        "patterns": len(made.terms),
+        "rss_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }
+    send.send(told)
 
 
 def patterns(gold: Kinds) -> dict[str, float]:

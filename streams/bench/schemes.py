@@ -85,7 +85,9 @@ class Icn:
         for found in hour.corroborations:
             other = self.fleet[found.by]
             if not other.probation_left:
-                weight = self.rules.corroboration_weight * rep.effective(self.rules, other)
+                apart = rep.independence(other, self.fleet[found.node].principal)
+                weight = self.rules.corroboration_weight * rep.effective(self.rules, other) * apart
+                self.fleet[found.by] = rep.repeat(other, self.fleet[found.node].principal)
                 self._observe(found.node, Heard(rep.CORROBORATION, 0, True, weight, found.claimed), number)
         self.fleet = {
             name: ended.node for name, ended in end_epoch(self.rules, self.fleet, (number + 1) * HOUR_MS).items()

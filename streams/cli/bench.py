@@ -128,8 +128,16 @@ def audit(records: int, as_json: bool) -> None:
 
 
 @bench.command()
+@click.option(
+    "--texts",
+    multiple=True,
+    type=click.IntRange(10),
+    default=(10_000, 50_000),
+    show_default=True,
+    help="Also the cost of a window of so many (repeat).",
+)
 @json_option
-def quality(as_json: bool) -> None:
+def quality(texts: tuple[int, ...], as_json: bool) -> None:
     """Measure what is found against public texts with known answers, the MISP galaxies: near-duplicates, patterns. No broker.
 
     \b
@@ -138,7 +146,7 @@ def quality(as_json: bool) -> None:
     """
     from streams.bench.quality import bench_quality
 
-    found = bench_quality(say)
+    found = bench_quality(texts, say)
     if as_json:
         print_json(found)
         return
@@ -183,6 +191,15 @@ def quality(as_json: bool) -> None:
             )
         ],
         right=range(1, 8),
+    )
+    click.echo("")
+    table(
+        ("window of texts", "patterns", "seconds", "CPU s", "RSS MiB"),
+        [
+            (f"{w['texts']:,}", w["patterns"], f"{w['seconds']:.1f}", f"{w['cpu_s']:.1f}", f"{w['rss_mib']:.0f}")
+            for w in found["windows"]
+        ],
+        right=range(5),
     )
 
 

@@ -34,22 +34,32 @@ class Clusters(NamedTuple):
 
 
 def cluster(points: Floats, seed: int) -> Clusters:
-    """points: (n, d), n >= 1, rows of length 1."""
-    runs = [dict(_cuts(points, seed + run)) for run in range(1 + RUNS)]
+    """points: (n, d), n >= 1, rows of length 1. Equal points are one that weighs more: else a flood of one text would leave no room for
+    groups among the others."""
+    distinct, which, weights = _distinct(points)
+    runs = [dict(_cuts(distinct, weights, seed + run)) for run in range(1 + RUNS)]
     # every so manieth point: the order of points says nothing, or a caller would have to shuffle them
-    sample = slice(None, None, max(1, -(-len(points) // SAMPLE)))
+    sample = slice(None, None, max(1, -(-len(distinct) // SAMPLE)))
     settled = {
-        k: [_settled(points[sample], run[k][sample])[0] for run in runs]
+        k: [_settled(distinct[sample], weights[sample], run[k][sample])[0] for run in runs]
         for k in sorted(set.intersection(*map(set, runs)))
         if k > 1
     }
     tried = {k: float(_found_again(one, others).min()) for k, (one, *others) in settled.items()}
     k = max((k for k, worst in tried.items() if worst >= STABLE), default=1)
-    labels, centroids = _settled(points, runs[0].get(k, np.zeros(len(points), np.int64)))
-    order = np.argsort(-np.bincount(labels, minlength=len(centroids)), kind="stable")
+    labels, centroids = _settled(distinct, weights, runs[0].get(k, np.zeros(len(distinct), np.int64)))
+    order = np.argsort(-np.bincount(labels, weights, len(centroids)), kind="stable")
     labels, centroids = np.argsort(order)[labels], centroids[order]
     stability = _found_again(labels[sample], settled[k][1:], len(centroids)) if k > 1 else np.ones(1)
-    return Clusters(labels, centroids, stability, tried)
+    return Clusters(labels[which], centroids, stability, tried)
+
+
+def _distinct(points: Floats) -> tuple[Floats, Labels, Floats]:
+    """The different points in the order in which they come, of each point which one it is, and how many each is."""
+    rows = np.ascontiguousarray(points.round(9) + 0.0).view(np.dtype((np.void, points.itemsize * points.shape[1])))
+    _, first, which, counts = np.unique(rows, return_index=True, return_inverse=True, return_counts=True)
+    order = np.argsort(first)
+    return points[first[order]], np.argsort(order)[which.ravel()], counts[order].astype(float)
 
 
 def _found_again(one: Labels, others: Sequence[Labels], groups: int = 0) -> Floats:
@@ -64,7 +74,7 @@ def _found_again(one: Labels, others: Sequence[Labels], groups: int = 0) -> Floa
     return found
 
 
-def _cuts(points: Floats, seed: int) -> Iterator[tuple[int, Labels]]:
+def _cuts(points: Floats, weights: Floats, seed: int) -> Iterator[tuple[int, Labels]]:
     """(k, labels), from the most groups to two."""
     from sklearn.cluster import MiniBatchKMeans
 
@@ -74,13 +84,13 @@ def _cuts(points: Floats, seed: int) -> Iterator[tuple[int, Labels]]:
     made = MiniBatchKMeans(most, random_state=seed, n_init=3, batch_size=1024).fit(points)
     labels = np.unique(made.labels_, return_inverse=True)[1]
     yield int(labels.max()) + 1, labels
-    yield from _ward(points, labels)
+    yield from _ward(points, weights, labels)
 
 
-def _ward(points: Floats, labels: Labels) -> Iterator[tuple[int, Labels]]:
+def _ward(points: Floats, weights: Floats, labels: Labels) -> Iterator[tuple[int, Labels]]:
     """Ward 1963: each time the two groups whose union adds least to the squared distances from the centroids."""
-    sizes = np.bincount(labels).astype(float)
-    means = _sums(points, labels, len(sizes)) / sizes[:, None]
+    sizes = np.bincount(labels, weights)
+    means = _sums(points, weights, labels, len(sizes)) / sizes[:, None]
     group = np.arange(len(sizes))  # of each first group: the one it is in now
     while len(sizes) > 2:
         squares = (means**2).sum(axis=1)
@@ -97,26 +107,26 @@ def _ward(points: Floats, labels: Labels) -> Iterator[tuple[int, Labels]]:
         yield len(sizes), group[labels]
 
 
-def _settled(points: Floats, labels: Labels) -> tuple[Labels, Floats]:
+def _settled(points: Floats, weights: Floats, labels: Labels) -> tuple[Labels, Floats]:
     """Spherical k-means from there (Dhillon and Modha 2001); a group that loses all its points is none any more."""
     labels = np.unique(labels, return_inverse=True)[1]
-    centroids = _directions(points, labels)
+    centroids = _directions(points, weights, labels)
     for _ in range(ROUNDS):
         nearest = np.argmax(points @ centroids.T, axis=1)
         if np.array_equal(nearest, labels):
             break
         labels = np.unique(nearest, return_inverse=True)[1]
-        centroids = _directions(points, labels)
+        centroids = _directions(points, weights, labels)
     return labels, centroids
 
 
-def _directions(points: Floats, labels: Labels) -> Floats:
-    sums = _sums(points, labels, int(labels.max()) + 1)
+def _directions(points: Floats, weights: Floats, labels: Labels) -> Floats:
+    sums = _sums(points, weights, labels, int(labels.max()) + 1)
     return sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-12)
 
 
-def _sums(points: Floats, labels: Labels, count: int) -> Floats:
+def _sums(points: Floats, weights: Floats, labels: Labels, count: int) -> Floats:
     from scipy.sparse import csr_matrix
 
-    ones, numbers = np.ones(len(points)), np.arange(len(points))
-    return np.asarray(csr_matrix((ones, (labels, numbers)), (count, len(points))) @ points)
+    numbers = np.arange(len(points))
+    return np.asarray(csr_matrix((weights, (labels, numbers)), (count, len(points))) @ points)

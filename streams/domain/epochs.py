@@ -20,6 +20,7 @@ from streams.domain.reputation import (
     observe,
 )
 
+REPEATED_MAX, REPEATED_MIN = 64, 0.1  # principals that are remembered, and times
 EPOCHS_LOOKED_AT, EPOCHS_AGREEING = 3, 2  # a rise is applied when two of the last three epochs with outcomes rise
 
 
@@ -65,12 +66,22 @@ def _end_of_one(rules: Rules, node: Reputation, slot_ms: int) -> Reputation:
         node = node._replace(
             claims=rules.forgetting * node.claims + epoch.accepted,
             claimed=rules.forgetting * node.claimed + epoch.claimed / 1e6,
+            repeats=_repeats(rules, node),
         )
     active = bool(epoch.accepted or epoch.voted)
     clean = node.clean_hours_left - (1 if active and not epoch.brigaded and node.clean_hours_left else 0)
     idle_ms = slot_ms - node.active_ms if node.active_ms else 0
     idle_days = max(0, (idle_ms - rules.idle_after_ms) // DAY_MS) if idle_ms > rules.idle_after_ms else 0
     return node._replace(betting=False, clean_hours_left=clean, idle_days=idle_days)
+
+
+def _repeats(rules: Rules, node: Reputation) -> dict[str, float]:
+    """Of those principals that it repeats most."""
+    kept = {name: rules.forgetting * count for name, count in node.repeats.items()}
+    for name, count in node.epoch.repeats.items():
+        kept[name] = kept.get(name, 0.0) + count
+    most = sorted(kept.items(), key=lambda pair: (-pair[1], pair[0]))[:REPEATED_MAX]
+    return {name: published(count) for name, count in sorted(most) if count >= REPEATED_MIN}
 
 
 def _told_by_itself(node: Reputation) -> Reputation:

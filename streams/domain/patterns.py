@@ -17,7 +17,9 @@ from streams.domain.sketch import words
 
 DIRECTIONS = 100
 WORDS_MAX = 30_000  # the most frequent ones
-IN_TEXTS_MIN, IN_TEXTS_MIN_SHARE, IN_TEXTS_MAX_SHARE = 2, 0.0005, 0.5
+IN_TEXTS_MIN, IN_TEXTS_MIN_SHARE = 2, 0.0005
+COMMON_SHARE = 0.5
+NO_PATTERN = -1  # of a text that shares no word with another one
 TEXTS_MIN = 10
 TOP = 10  # terms of a pattern
 CENTROID_WORDS = 100
@@ -40,8 +42,7 @@ class Patterns:
     terms: list[list[Term]]
     said: list[list[str]]
     points: Floats
-    _vectorizer: Any
-    _words: list[str]
+    _weights: Weights
     _texts: Any  # (n, words), sparse: weighted, of length 1
     _directions: Floats  # (directions, words)
 
@@ -50,7 +51,7 @@ class Patterns:
         mean = np.asarray(self._texts[self.clusters.labels == pattern].mean(axis=0))[0]
         heaviest = np.argsort(-mean, kind="stable")[:CENTROID_WORDS]
         weights = mean[heaviest] / (np.linalg.norm(mean[heaviest]) or 1.0)
-        return {self._words[at]: float(w) for at, w in zip(heaviest, weights, strict=True) if w > 0}
+        return {self._weights.words[at]: float(w) for at, w in zip(heaviest, weights, strict=True) if w > 0}
 
     def next_to(self, text: int, why: int) -> int | None:
         """The pattern other than that one that a text is nearest to; None: there is none."""
@@ -60,7 +61,7 @@ class Patterns:
 
     def cosines(self, contents: Sequence[str]) -> Floats:
         """(n, k): of any texts, to all centroids. For explainers that ask a black box."""
-        rows = self._vectorizer.transform([_meant(words(content)) for content in contents])
+        rows = self._weights.weigh([_meant(words(content, whole=True)) for content in contents])
         points = rows @ self._directions.T
         return (points / np.maximum(np.linalg.norm(points, axis=1, keepdims=True), 1e-12)) @ self.clusters.centroids.T
 
@@ -71,7 +72,7 @@ class Patterns:
         length = float(np.linalg.norm(self._directions @ row.toarray()[0])) or 1.0
         shares = row.data * apart[row.indices] / length
         order = np.argsort(-shares, kind="stable")
-        return [(self._words[row.indices[at]], float(shares[at])) for at in order]
+        return [(self._weights.words[row.indices[at]], float(shares[at])) for at in order]
 
     def margin(self, text: int, why: int, not_: int) -> float:
         """Difference of the cosines to both centroids."""
@@ -83,37 +84,71 @@ class Patterns:
 def find(texts: Sequence[str], seed: int) -> Patterns | None:
     """None: fewer than ten texts, or no two that share a word."""
     from sklearn.decomposition import TruncatedSVD
-    from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.preprocessing import normalize
 
     if len(texts) < TEXTS_MIN:
         return None
-    said = [_meant(words(text)) for text in texts]
-    rows = None
-    for most in (IN_TEXTS_MAX_SHARE, 1.0):  # where all say the same, that is what they speak of
-        weighted = TfidfVectorizer(
-            analyzer=_as_it_is,
-            sublinear_tf=True,
-            min_df=max(IN_TEXTS_MIN, int(len(texts) * IN_TEXTS_MIN_SHARE)),
-            max_df=max(IN_TEXTS_MIN, int(len(texts) * most)),
-            max_features=WORDS_MAX,
-        )
-        try:
-            rows = weighted.fit_transform(said)
-            break
-        except ValueError:  # no word is left
-            continue
-    if rows is None:
+    said = [_meant(words(text, whole=True)) for text in texts]
+    weighted = Weights.of(said)
+    if weighted is None:
         return None
-    if rows.shape[1] <= DIRECTIONS or rows.shape[0] <= DIRECTIONS:  # few enough as they are
+    rows = weighted.weigh(said)
+    speaks = np.flatnonzero(rows.getnnz(axis=1))  # of anything that another one speaks of, too
+    if len(speaks) < TEXTS_MIN:
+        return None
+    if rows.shape[1] <= DIRECTIONS or len(speaks) <= DIRECTIONS:  # few enough as they are
         points, directions = rows.toarray(), np.eye(rows.shape[1])
     else:
         made = TruncatedSVD(DIRECTIONS, random_state=seed)
-        points, directions = made.fit_transform(rows), made.components_
+        made.fit(rows[speaks])
+        points, directions = rows @ made.components_.T, made.components_
     points = normalize(points)
-    clusters = cluster(points, seed)
-    terms = _terms(said, clusters)
-    return Patterns(clusters, terms, said, points, weighted, list(weighted.get_feature_names_out()), rows, directions)
+    clusters = cluster(points[speaks], seed)
+    labels = np.full(len(texts), NO_PATTERN)
+    labels[speaks] = clusters.labels
+    clusters = clusters._replace(labels=labels)
+    return Patterns(clusters, _terms(said, clusters), said, points, weighted, rows, directions)
+
+
+@dataclass(frozen=True)
+class Weights:
+    """words: of the columns; idf: ln((1 + texts) / (1 + texts that have it)) + 1; common: words of more than half of the texts. They say
+    nothing where a text says anything else, or what everybody says would hide what each speaks of; of a flood they are all there is."""
+
+    counter: Any
+    words: list[str]
+    idf: Floats
+    common: Floats  # 1 or 0
+
+    @classmethod
+    def of(cls, said: Sequence[list[str]]) -> Weights | None:
+        """None: no two texts share a word."""
+        from sklearn.feature_extraction.text import CountVectorizer
+
+        at_least = max(IN_TEXTS_MIN, int(len(said) * IN_TEXTS_MIN_SHARE))
+        counter = CountVectorizer(analyzer=_as_it_is, min_df=at_least, max_features=WORDS_MAX)
+        try:
+            counts = counter.fit_transform(said)
+        except ValueError:  # no word is left
+            return None
+        texts = np.bincount(counts.indices, minlength=counts.shape[1])
+        idf = np.log((1 + len(said)) / (1 + texts)) + 1
+        return cls(
+            counter, list(counter.get_feature_names_out()), idf, (texts > COMMON_SHARE * len(said)).astype(float)
+        )
+
+    def weigh(self, said: Sequence[list[str]]) -> Any:
+        """(n, words), sparse: (1 + ln count) · idf, of length 1; empty where a text has none of the words."""
+        from scipy.sparse import diags
+        from sklearn.preprocessing import normalize
+
+        rows = self.counter.transform(said).astype(float)
+        rows.data = 1 + np.log(rows.data)
+        telling = rows @ diags(self.idf * (1 - self.common))
+        says_no_more = np.asarray(telling.sum(axis=1)).ravel() == 0
+        rows = (telling + diags(says_no_more.astype(float)) @ rows @ diags(self.idf * self.common)).tocsr()
+        rows.eliminate_zeros()
+        return normalize(rows)
 
 
 def _as_it_is(said: list[str]) -> list[str]:

@@ -60,13 +60,15 @@ def silhouettes(points: Floats, clusters: Clusters) -> Floats:
     count = len(clusters.centroids)
     if count < 2:
         return np.zeros(count)
+    of_one = clusters.labels >= 0
+    points, labels = points[of_one], clusters.labels[of_one]
     apart = 1 - points @ clusters.centroids.T
     rows = np.arange(len(points))
-    own = apart[rows, clusters.labels].copy()
-    apart[rows, clusters.labels] = np.inf
+    own = apart[rows, labels].copy()
+    apart[rows, labels] = np.inf
     other = apart.min(axis=1)
     each = (other - own) / np.maximum(np.maximum(own, other), 1e-12)
-    return np.bincount(clusters.labels, each, count) / np.maximum(1, np.bincount(clusters.labels, minlength=count))
+    return np.bincount(labels, each, count) / np.maximum(1, np.bincount(labels, minlength=count))
 
 
 def confidence(silhouette: float, stability: float, size: int) -> float:

@@ -105,6 +105,7 @@ class Epoch(NamedTuple):
     ignored: Mapping[str, int] = {}  # votes on this node's artifacts that count nothing: reason -> how many
     voted: int = 0  # votes that this node gave
     brigaded: bool = False  # and they were too many
+    repeats: Mapping[str, int] = {}  # principal -> how many of its nodes' artifacts this node said after it
 
 
 class Reputation(NamedTuple):
@@ -132,6 +133,7 @@ class Reputation(NamedTuple):
     clean_hours_left: int  # until suspicion lapses; 0: not suspicious
     share: float  # (0..1]: what is left of a newcomer's weight, so that all newcomers together stay small
     epoch: Epoch
+    repeats: Mapping[str, float] = {}  # as in an epoch, forgotten like claims
 
 
 def receive(node: Reputation, offset: int, accepted: int, refused: int, claimed: int, at_ms: int) -> Reputation:
@@ -148,6 +150,20 @@ def receive(node: Reputation, offset: int, accepted: int, refused: int, claimed:
             claimed=epoch.claimed + claimed,
         ),
     )
+
+
+def repeat(node: Reputation, principal: str) -> Reputation:
+    """The node has said what a node of this principal had said before."""
+    repeats = {**node.epoch.repeats, principal: node.epoch.repeats.get(principal, 0) + 1}
+    return node._replace(epoch=node.epoch._replace(repeats=repeats))
+
+
+def independence(node: Reputation, principal: str) -> float:
+    """(0..1): 1 - (c + 1) / (n + 2), where c of the node's n artifacts of late had been said by that principal before (Laplace's rule on
+    the copying rate of Dong et al. 2009). Whoever says little else but what another has said is its echo, and no second witness."""
+    repeated = node.repeats.get(principal, 0.0) + node.epoch.repeats.get(principal, 0)
+    artifacts = max(node.claims + node.epoch.accepted, repeated)
+    return 1 - (repeated + 1) / (artifacts + 2)
 
 
 # -- what others see ------------------------------------------------------

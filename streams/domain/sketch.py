@@ -48,15 +48,15 @@ class Sketch(NamedTuple):
         return not len(self.terms)
 
 
-def words(content: str) -> list[str]:
-    """Of a text as it came, in order; case, markup and addresses don't count."""
+def words(content: str, whole: bool = False) -> list[str]:
+    """Of a text as it came, in order; case, markup and addresses don't count. whole: what is no word is left out, not taken apart."""
     text = _NOT_SAID.sub(" ", unicodedata.normalize("NFKC", content).casefold())
     found: list[str] = []
     for word in _WORDS.findall(text):
         if _IS_UNSPACED.match(word):
             found += [word[at : at + 2] for at in range(max(1, len(word) - 1))]
         elif len(word) > WORD_MAX:
-            found += [word[at : at + SHINGLE] for at in range(0, len(word), SHINGLE)]
+            found += () if whole else [word[at : at + SHINGLE] for at in range(0, len(word), SHINGLE)]
         else:
             found.append(word)
     return found

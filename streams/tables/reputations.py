@@ -29,4 +29,4 @@ def _unpack(data: bytes) -> Reputation:
     )
 
 
-REPUTATIONS: Table[Reputation] = Table("reputations", b"\x01", _pack, _unpack, version=2)
+REPUTATIONS: Table[Reputation] = Table("reputations", b"\x01", _pack, _unpack, version=3)

@@ -8,6 +8,7 @@ import pytest
 
 from streams.agents.s3_reputation import stage
 from streams.bench.load import SECRET
+from streams.domain import reputation as rep
 from streams.runtime.stage import Batch, Context, MemoryRows
 from tests.support.reputation import HOUR_MS, RULE, Fleet
 
@@ -271,7 +272,25 @@ def test_corroboration_counts_once_for_each_principal_and_only_another_ones() ->
         "corroboration": 2,
     }
     tally = fleet.node("node-1").epoch.evidence["corroboration"]
-    assert (tally.records, tally.successes) == (2, pytest.approx(2 * 0.25 * 0.5))
+    assert (tally.records, tally.successes) == (2, pytest.approx(2 * 0.25 * 0.5 * 0.5)), "of them nothing else is known"
+
+
+def test_whoever_says_nothing_but_what_another_has_said_is_its_echo() -> None:
+    """Two nodes say 40 artifacts each hour; for one all of them are node-1's, for the other two are. After an hour and after three."""
+    fleet = Fleet()
+    fleet.nodes("node-1")
+    fleet.established("echo", "witness")
+    weights = []
+    for hour in range(3):
+        for by, repeated in (("echo", 40), ("witness", 2)):
+            fleet.receipt(by, accepted=40)
+            for number in range(repeated):
+                fleet.corroboration("node-1", by, number=1000 * hour + 100 * (by == "echo") + number)
+        echo, witness = (rep.independence(fleet.node(name), "p-node-1") for name in ("echo", "witness"))
+        weights.append((round(echo, 3), round(witness, 3)))
+        fleet.hours()
+    assert weights[0] == (round(1 / 42, 3), round(1 - 3 / 42, 3))
+    assert weights[2][0] < 0.01 and weights[2][1] > 0.93
 
 
 def test_collections_count_once_and_unchanged_is_no_outcome() -> None:

@@ -19,8 +19,9 @@ from tests.support.fold import events
 from tests.support.network import Network, network, raw_in, wait_until
 
 
-def test_an_author_learns_what_became_of_each_artifact(net: Network) -> None:
+def test_an_author_learns_what_became_of_each_artifact(whole_net: Network) -> None:
     """unique, duplicate, upgraded, corroborating, resent, id_reused; then the audit holds."""
+    net = whole_net
     add_nodes(net, "n1", "n2")
     net.worker()
     with node(net, "n1") as n1, node(net, "n2") as n2:

@@ -12,7 +12,8 @@ from tests.support.fold import events
 from tests.support.network import Network, wait_until
 
 
-def test_a_repost_is_kept_linked_and_no_fresher_than_what_it_repeats(net: Network) -> None:
+def test_a_repost_is_kept_linked_and_no_fresher_than_what_it_repeats(whole_net: Network) -> None:
+    net = whole_net
     add_nodes(net, "n1", "n2")
     net.worker()
     with node(net, "n1") as n1, node(net, "n2") as n2:
@@ -39,8 +40,9 @@ def test_a_repost_is_kept_linked_and_no_fresher_than_what_it_repeats(net: Networ
     assert (recomputed["s3_sketch"], recomputed["s4_near"]) == (3, 1)
 
 
-def test_killed_at_random_each_text_is_sketched_and_linked_once(net: Network, seed: int, faults: int) -> None:
+def test_killed_at_random_each_text_is_sketched_and_linked_once(whole_net: Network, seed: int, faults: int) -> None:
     """kill -9 of the two stages while texts come; then every output is what its inputs give, and there once."""
+    net = whole_net
     rng = random.Random(seed)
     origins = [" ".join(f"t{rng.randrange(3000)}" for _ in range(40)) for _ in range(20)]
     add_nodes(net, "n1")

@@ -35,7 +35,7 @@ def test_patterns_are_listed_explained_drawn_and_found_again(brokers: str, tmp_p
     """Three topics, one of a single node; two windows, between which the process is killed and another worker takes over."""
     rng = random.Random(7)
     topics = {name: vocabulary(name, rng, 10) for name in ("mail", "leak", "loader")}
-    with network(brokers, tmp_path, simulated=True) as net:
+    with network(brokers, tmp_path, whole=True, simulated=True) as net:
         add_nodes(net, "n1", "n2")
         net.worker()
         with node(net, "n1") as n1, node(net, "n2") as n2:

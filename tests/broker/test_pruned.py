@@ -89,7 +89,7 @@ def forge_three(net: Network) -> set[str]:
 
 def test_what_is_left_of_a_pruned_network_is_judged(brokers: str, tmp_path: Path) -> None:
     """The first of four hours is gone. Rows that it left are taken from the decisions that read them, and counted; a forgery is found."""
-    with network(brokers, tmp_path, simulated=True) as net:
+    with network(brokers, tmp_path, whole=True, simulated=True) as net:
         add_nodes(net, "n1", "n2")
         net.worker()
         a_round(net, 1)

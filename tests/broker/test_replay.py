@@ -51,8 +51,9 @@ def test_nothing_to_verify_is_not_a_pass(net: Network) -> None:
     assert verify(net)[0] == 2
 
 
-def test_a_clean_run_verifies_and_every_forgery_is_found_where_it_is(net: Network) -> None:
+def test_a_clean_run_verifies_and_every_forgery_is_found_where_it_is(whole_net: Network) -> None:
     """Invented, altered and doubled outputs in each topic; the coordinates are the forgery's own."""
+    net = whole_net
     add_nodes(net, "n1", "n2")
     run_some(net, 60)
     code, clean = verify(net)
@@ -129,8 +130,9 @@ def tables(net: Network, slot: str = "0") -> dict[str, dict[bytes, bytes]]:
 @pytest.mark.parametrize(
     "what", ["rebuilt from topics", "restored into an empty folder", "restored over a stale folder"]
 )
-def test_tables_come_back_the_same(net: Network, what: str) -> None:
+def test_tables_come_back_the_same(whole_net: Network, what: str) -> None:
     """Row by row, byte by byte; and the network goes on."""
+    net = whole_net
     add_nodes(net, "n1", "n2")
     run_some(net, 40)
     workers, old = net.settings.state / "workers", net.folder / "old"

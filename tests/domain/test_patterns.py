@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import random
 
 import numpy as np
 import pytest
 
+from streams.cli.lime import lime_of
 from streams.domain.clusters import cluster
-from streams.domain.patterns import TEXTS_MIN, Patterns, find
+from streams.domain.patterns import NO_PATTERN, TEXTS_MIN, Patterns, find
 
 TOPICS = {
     "loaders": "loader dropper payload stage binary injects process memory shellcode beacon",
@@ -92,7 +94,7 @@ def test_the_same_texts_and_seed_give_the_same_patterns() -> None:
         ([f"w{number}a w{number}b" for number in range(20)], None),
         (["the same loader drops the same payload"] * 50, 1),
         (["loader"] * 30, 1),
-        (["x" * 10_000] * 30, 1),
+        (["x" * 10_000] * 30, None),
     ],
     ids=["fewer than ten", "no words", "no shared word", "all identical", "one word", "one repeated character"],
 )
@@ -109,3 +111,75 @@ def test_planted_groups_are_found_among_points() -> None:
     found = cluster(points / np.linalg.norm(points, axis=1, keepdims=True), 1)
     assert len({tuple(found.labels[at : at + 100]) for at in range(0, 800, 100)}) == 8
     assert len(found.centroids) == 8 and found.tried[8] == 1.0 and found.tried[9] < 0.75
+
+
+STRANGE = {
+    "one word": lambda n: f"word{n % 3}",
+    "one repeated character": lambda n: "x" * (1000 + n),
+    "no word": lambda n: "?! … --" + "." * n,
+    "mixed scripts": lambda n: f"слово {n} 言葉は言葉 λόγος word ملف",
+    "code": lambda n: f"def f{n}(x):\n    return {{'a': x[{n}] ** 2, 'b': lambda y: y + {n}}}\n",
+    "base64": lambda n: base64.b64encode(random.Random(n).randbytes(600)).decode(),
+    "HTML": lambda n: f"<html><body><p class='c{n}'>some words {n}</p><script>var a = {n};</script></body></html>",
+    "control characters": lambda n: "\x00\x1b[31m\u202e" + chr(0xE000 + n) * 5,
+}
+
+
+@pytest.mark.parametrize("name", STRANGE)
+def test_strange_texts_break_nothing_and_leave_the_others_patterns_apart(name: str) -> None:
+    """40 of them among 120 ordinary ones: each ordinary topic is still a pattern of its own."""
+    said, topics = texts(40, random.Random(3))
+    found = find([*said, *(STRANGE[name](number) for number in range(40))], 1)
+
+    assert found is not None
+    labels = found.clusters.labels[: len(said)].tolist()
+    assert len(set(labels)) == len(set(zip(labels, topics, strict=True))) == 3
+    for text in range(len(said), len(said) + 40):
+        label = int(found.clusters.labels[text])
+        if label == NO_PATTERN:
+            continue
+        other = found.next_to(text, label)
+        assert other is not None
+        shares = found.explain(text, label, other)
+        assert sum(share for _, share in shares) == pytest.approx(found.margin(text, label, other), abs=1e-9)
+
+
+def test_the_same_500_words_in_every_text_hide_no_topic() -> None:
+    padding = " ".join(f"pad{number}" for number in range(500))
+    said, topics = texts(60, random.Random(4))
+    found = find([f"{padding} {text} {padding}" for text in said], 1)
+
+    assert found is not None and len(found.terms) >= 3
+    labels = found.clusters.labels.tolist()
+    assert len(set(zip(labels, topics, strict=True))) == len(set(labels)), "each is of one topic"
+    assert not [term for terms in found.terms for term in terms if "pad" in term.words]
+
+
+def test_ten_thousand_near_identical_texts_are_one_pattern_beside_the_others() -> None:
+    said, topics = texts(100, random.Random(5))
+    flood = [f"the flood says buy this now at once number{number}" for number in range(10_000)]
+    found = find([*said, *flood], 1)
+
+    assert found is not None
+    labels = found.clusters.labels
+    assert len(set(labels[len(said) :].tolist())) == 1
+    ordinary = labels[: len(said)].tolist()
+    assert labels[-1] not in ordinary and len(set(ordinary)) == len(set(zip(ordinary, topics, strict=True))) == 3
+
+
+def test_lime_says_by_sampling_what_the_exact_shares_say(three: tuple[Patterns, list[str], list[str]]) -> None:
+    """The two are of one mind on the weightiest words of 20 texts; LIME with another seed is of the same mind as with the first."""
+    found, said, _ = three
+    agree, itself = [], []
+    for text in range(20):
+        label = int(found.clusters.labels[text])
+        other = found.next_to(text, label)
+        assert other is not None
+        exact = [word for word, _ in sorted(found.explain(text, label, other), key=lambda pair: -abs(pair[1]))[:5]]
+        one, two = ([w for w, _ in lime_of(found, said[text], label, other, seed)[:5]] for seed in (1, 2))
+        agree.append(len(set(exact) & set(one)) / 5)
+        itself.append(len(set(one) & set(two)) / 5)
+    print(
+        f"\ntop 5 words of LIME and the exact shares agree to {np.mean(agree):.0%}, LIME with itself to {np.mean(itself):.0%}"
+    )
+    assert np.mean(agree) >= 0.6 and np.mean(itself) >= 0.6

@@ -33,7 +33,7 @@ def report(net: Network, ids: set[str], faults: int, what: str) -> None:
 def test_kill_9_of_any_stage_loses_and_doubles_nothing(brokers: str, tmp_path: Path, seed: int, faults: int) -> None:
     """Stages and whole supervisors of two workers, at random, while two nodes send."""
     rng = random.Random(seed)
-    with network(brokers, tmp_path, **NO_LIMITS) as net:
+    with network(brokers, tmp_path, whole=True, **NO_LIMITS) as net:
         add_nodes(net, "n1", "n2")
         net.worker()
         net.worker()
@@ -138,8 +138,9 @@ def test_a_killed_sender_loses_nothing_and_doubles_nothing(
         report(net, sent, faults, "SDK killed")
 
 
-def test_a_dead_supervisor_leaves_no_stage_running(net: Network) -> None:
+def test_a_dead_supervisor_leaves_no_stage_running(whole_net: Network) -> None:
     """kill -9: the lifeline breaks, and all go."""
+    net = whole_net
     worker = net.worker()
     wait_until(lambda: len(net.stage_processes()) == len(net.topology.agents), 30, "all stages")
     children = psutil.Process(worker.pid).children()
@@ -148,7 +149,7 @@ def test_a_dead_supervisor_leaves_no_stage_running(net: Network) -> None:
 
     gone, alive = psutil.wait_procs(children, timeout=15)  # one that is still being imported ends when it comes to that
 
-    assert (alive, len(gone)) == ([], len(net.topology.agents) + 1), "the stages and the ticks"
+    assert (alive, len(gone)) == ([], len(net.topology.agents) + 2), "the stages, the ticks and the patterns"
 
 
 def test_sigterm_under_load_ends_a_worker_in_time_and_loses_nothing(brokers: str, tmp_path: Path) -> None:
