@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from streams.cli.show import json_option, network, print_json, table
-from streams.words import counted
+from streams.words import counted, when
 
 
 @click.command()
@@ -24,6 +24,7 @@ def status(as_json: bool) -> None:
     Example:
       icn status
     """
+    from streams.agents.s5_patterns import newest_window
     from streams.broker.registrations import registered
     from streams.broker.topics import fold
     from streams.replay.conservation import OUTCOMES
@@ -32,7 +33,7 @@ def status(as_json: bool) -> None:
 
     topology, settings = network()
     history, now_ms = read_history(topology, settings), time.time_ns() // 1_000_000
-    lags = read_lag(settings, [agent.group for agent in topology.agents.values()])
+    lags = read_lag(settings, [one.group for one in (*topology.agents.values(), *topology.windows.values())])
     totals: Counter[str] = Counter()
     stages: list[dict[str, Any]] = []
     for agent in topology.agents.values():
@@ -51,6 +52,17 @@ def status(as_json: bool) -> None:
                 "rule": steps[-1].event["rule"].hex() if steps else None,
             }
         )
+    window = newest_window(topology, settings)[0] if topology.windows else None
+    windows = [
+        {
+            "stage": agent.name,
+            "group": next((row.state.lower() for row in lags if row.group == agent.group), "no commit yet"),
+            "ends_ms": window and window["slot_ms"],
+            "texts": window and window["texts"],
+            "patterns": window and window["patterns"],
+        }
+        for agent in topology.windows.values()
+    ]
     dead = sum(
         1 for alias, topic in topology.topics.items() if alias.endswith(".dlq") for _ in fold(settings, topic.name)
     )
@@ -58,6 +70,9 @@ def status(as_json: bool) -> None:
         f"{s['stage']} is not running ({counted(s['lag'], 'event')} waiting): icn worker {s['stage']}"
         for s in stages
         if s["group"] in ("empty", "dead")
+    ]
+    attention += [
+        f"{w['stage']} is not running: icn worker {w['stage']}" for w in windows if w["group"] in ("empty", "dead")
     ]
     attention += [f"{counted(dead, 'dead letter')}: icn dlq list"] if dead else []
     about = {
@@ -67,6 +82,7 @@ def status(as_json: bool) -> None:
         "nodes": len(registered(topology, settings)),
         "outcomes": {name: totals[name] for name in OUTCOMES},
         "stages": stages,
+        "windows": windows,
         "dead_letters": dead,
         "attention": attention,
     }
@@ -84,6 +100,13 @@ def status(as_json: bool) -> None:
             [(s["stage"], s["records"], s["per_second_5m"], s["lag"], s["group"], s["rule"] or "-") for s in stages],
             right=(1, 2, 3),
         )
+        for w in windows:
+            newest = (
+                f"{counted(w['patterns'], 'pattern')} in {w['texts']:,} texts to {when(w['ends_ms'])}"
+                if window
+                else "no window yet"
+            )
+            click.echo(f"{w['stage']}: {newest}")
         for line in attention or ["nothing needs attention"]:
             click.echo(f"→ {line}" if attention else line)
     sys.exit(1 if attention else 0)

@@ -153,16 +153,16 @@ def test_the_weights_of_words_are_frozen_as_an_event_that_the_links_name() -> No
     assert set(np.frombuffer(idf["documents"], "<u4")) <= set(range(2, IDF_FIRST + 1))
 
 
-def test_a_thousand_near_identical_texts_of_one_node_cost_no_more_than_a_few() -> None:
+def test_ten_thousand_near_identical_texts_of_one_node_cost_no_more_than_a_few() -> None:
     """What is remembered of a band, compared and linked is bounded; all are of one family."""
     network = Network()
-    contents = [f"{TEXT} {number}" for number in range(1000)]
+    contents = [f"{TEXT} {number}" for number in range(10_000)]
     found = network.near.decide("sketches", *records(network.sketches(*contents)))
     told = links(found)
 
-    assert found.counts["linked"] == 999 and found.counts["new"] == 1
+    assert found.counts["linked"] == 9_999 and found.counts["new"] == 1
     assert len({link["family"] for link in told}) == 1
-    assert len(told) <= 999 * LINKS_MAX and LINKS_MAX <= CANDIDATES_MAX
+    assert len(told) <= 9_999 * LINKS_MAX and LINKS_MAX <= CANDIDATES_MAX
     bands = [value for (table, _), value in network.near.rows.data.items() if table == "bands"]
     assert max(map(len, bands)) == 8 + 8 * BAND_MAX
 
