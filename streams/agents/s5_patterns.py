@@ -180,6 +180,15 @@ def again(topology: Topology, settings: Settings, window: dict[str, Any]) -> Win
     return compute(topology, settings, ranges, window["slot_ms"], [])[0]
 
 
+def window_now(topology: Topology, settings: Settings, now_ms: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """What a window that ends now would say, were it the first."""
+    rule = rule_version(topology)
+    ranges = read_ranges(topology, settings, now_ms - Rules.of(topology).window_ms - SLACK_MS)
+    window, of = compute(topology, settings, ranges, now_ms, [])
+    event = window_event(topology, window, of, ranges, now_ms, None, rule)
+    return event, [pattern | {"rule": rule} for pattern in window.patterns]
+
+
 def history(topology: Topology, settings: Settings, since_ms: int) -> list[dict[str, Any]]:
     """Every pattern of every window written since then, in order."""
     return [event for event, _ in events(settings, topology.topic("patterns").name, "pattern", since_ms=since_ms)]

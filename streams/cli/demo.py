@@ -76,6 +76,8 @@ def _run(folder: Path) -> int:
             _boast(topology, settings, reports)
             _show_top(topology, settings)
             _wait_for_lag_0(settings, worker)
+            _show_repeats(topology, settings)
+            _show_patterns(topology, settings)
             code = _audit(topology, settings)
             _show_lag(settings)
             say("\nstopping the stages …")
@@ -200,6 +202,28 @@ def _show_top(topology, settings) -> None:  # type: ignore[no-untyped-def]
         click.style("\nTop priorities: score = (threat + opportunity + confidence) × reputation × decay", bold=True)
     )
     show(topology, settings, top(topology, settings, 10, time.time_ns() // 1_000_000))
+
+
+def _show_repeats(topology, settings) -> None:  # type: ignore[no-untyped-def]
+    from streams.broker.topics import events
+
+    links = [link for link, _ in events(settings, topology.topic("links").name, "link")]
+    families = Counter(family for _, family in {(link["dedup_hash"], link["family"]) for link in links})
+    later = len({link["dedup_hash"] for link in links})
+    largest = 1 + max(families.values(), default=0)
+    click.echo(
+        f"\n{later:,} texts nearly repeat an earlier one, in {len(families):,} families, the largest of {largest}: "
+        "kept, linked, and no fresher"
+    )
+
+
+def _show_patterns(topology, settings) -> None:  # type: ignore[no-untyped-def]
+    from streams.agents.s5_patterns import window_now
+    from streams.cli.patterns import show_list
+
+    click.echo(click.style("\nWhat they speak of, as of now (icn patterns list --now)", bold=True))
+    say("finding the patterns …")
+    show_list(*window_now(topology, settings, time.time_ns() // 1_000_000))
 
 
 def _wait_for_lag_0(settings, worker) -> None:  # type: ignore[no-untyped-def]

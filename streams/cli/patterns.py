@@ -29,8 +29,9 @@ def patterns() -> None:
     type=click.Path(path_type=Path),
     help="Draw the map of the patterns and their sizes over time.",
 )
+@click.option("--now", is_flag=True, help="Find them in what has come so far, and write nothing; no ids live on.")
 @json_option
-def list_(plot: Path | None, as_json: bool) -> None:
+def list_(plot: Path | None, now: bool, as_json: bool) -> None:
     """List the patterns, the largest first: how many texts, since when, whether it grows, and of how many nodes.
 
     \b
@@ -38,7 +39,7 @@ def list_(plot: Path | None, as_json: bool) -> None:
       icn patterns list
       icn patterns list --plot patterns.svg
     """
-    topology, settings, window, found = _newest()
+    topology, settings, window, found = _of_now() if now else _newest()
     if plot is not None:
         from streams.agents.s5_patterns import history
         from streams.cli.patterns_plot import draw
@@ -50,6 +51,13 @@ def list_(plot: Path | None, as_json: bool) -> None:
     if as_json:
         print_json({"window": _window_json(window), "patterns": [_pattern_json(one) for one in found]})
         return
+    show_list(window, found)
+    for change in () if now else window["changes"]:
+        click.echo(_change(change))
+
+
+def show_list(window: dict[str, Any], found: list[dict[str, Any]]) -> None:
+    """A line each."""
     click.echo(_about(window))
     table(
         ("pattern", "name", "texts", "share", "trend", "since", "nodes", "entropy", "confidence"),
@@ -69,8 +77,6 @@ def list_(plot: Path | None, as_json: bool) -> None:
         ],
         right=(2, 3, 6, 8),
     )
-    for change in window["changes"]:
-        click.echo(_change(change))
 
 
 @patterns.command()
@@ -186,6 +192,16 @@ def _newest() -> tuple[Any, Any, dict[str, Any], list[dict[str, Any]]]:
             "no window is over yet", f"they end every {every}; is s5_patterns running (icn worker), are there ticks?"
         )
     return topology, settings, window, found
+
+
+def _of_now() -> tuple[Any, Any, dict[str, Any], list[dict[str, Any]]]:
+    import time
+
+    from streams.agents.s5_patterns import window_now
+
+    topology, settings = network()
+    say("finding the patterns of what has come so far …")
+    return topology, settings, *window_now(topology, settings, time.time_ns() // 1_000_000)
 
 
 def _again(topology: Any, settings: Any, window: dict[str, Any]) -> Window:

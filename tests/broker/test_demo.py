@@ -11,7 +11,8 @@ from tests.support.network import ROOT
 
 
 def test_the_demo_runs_from_the_first_line_to_the_last(tmp_path: Path) -> None:
-    """A broker of its own, six nodes, a node that claims too much, the top list, the audit, the lag; nothing is left behind."""
+    """A broker of its own, six nodes, a node that claims too much, the top list, what repeats what, the patterns, the audit, the lag;
+    nothing is left behind."""
     env = {k: v for k, v in os.environ.items() if not k.startswith("ICN_")} | {"ICN_STATE": str(tmp_path / "state")}
     done = subprocess.run(
         [sys.executable, "-m", "streams", "demo"],
@@ -28,6 +29,8 @@ def test_the_demo_runs_from_the_first_line_to_the_last(tmp_path: Path) -> None:
         "quota_exceeded, retry after",
         "inflation_detected",
         "Top priorities: score =",
+        "texts nearly repeat an earlier one",
+        "What they speak of",
         "residual 0",
         "identical: every output is what its inputs give, byte for byte",
     ):
