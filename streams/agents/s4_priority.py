@@ -133,10 +133,9 @@ class _Decider:
         row, earlier = known.scores[dedup_hash], known.inherited[dedup_hash]
         first_seen_ms = event["first_seen_ms"] if earlier is None else min(earlier, event["first_seen_ms"])
         known.inherited[dedup_hash] = first_seen_ms
-        if row is None:
-            decided.count("linked_before_scored")
-            return None
-        if first_seen_ms >= row.first_seen_ms:
+        if (
+            row is None or first_seen_ms >= row.first_seen_ms
+        ):  # not scored yet, or already as old: the same to whoever replays
             decided.count("link_without_effect")
             return None
         decided.count("rescored")
@@ -165,6 +164,9 @@ class _Decider:
             "raw_partition": row.raw_partition,
             "raw_offset": row.raw_offset,
             "raw_ms": row.raw_ms,
+            "threat_level": row.threat_level,
+            "opportunity_value": row.opportunity_value,
+            "confidence": row.confidence,
             "input_topic": batch.source,
             "input_partition": batch.partition,
             "input_offset": record.offset,

@@ -29,7 +29,9 @@ from streams.tables.contents import CONTENTS
 from streams.tables.depth import DEPTH, HERE
 from streams.tables.ids import IDS, Known
 from streams.tables.ids import key as id_key
+from streams.tables.inherited import INHERITED
 from streams.tables.reputations import REPUTATIONS
+from streams.tables.scores import SCORES, Scored
 from streams.tables.standings import STANDINGS, Standing
 from streams.topology import Agent, Topology
 
@@ -68,8 +70,8 @@ def find_beginning(
         first = _fresh_hour(topology, settings, partition, steps, first)
     elif agent.name == "s3_reputation":
         first = _fresh_epoch(steps, first)
-    elif agent.name == "s4_near":  # what it compared with is gone, and no link carries a whole text
-        first = len(steps)
+    elif agent.name == "s4_near" and any(_first(settings, topology.topic("sketches").name).values()):
+        first = len(steps)  # what it compared with is gone, and no link carries a whole text
     kept = steps[first:]
     left_out = steps[0].event["sequence"] + first
     if not kept:
@@ -162,7 +164,7 @@ def _fresh_epoch(steps: Sequence[Step], first: int) -> int:
 def _read_before(topology: Topology, settings: Settings, agent: Agent, partition: int, step: Step) -> list[Batch]:
     batches = []
     for alias in agent.reads:
-        if topology.topics[alias].forever:
+        if topology.topics[alias].forever or topology.topics[alias].horizons > 1:
             own = step.event["topic"] == alias
             end = step.event["first_offset"] if own else step.event["applied"].get(alias, -1) + 1
             records = [
@@ -175,8 +177,29 @@ def _read_before(topology: Topology, settings: Settings, agent: Agent, partition
 
 
 def _no_seeds(topology: Topology, settings: Settings, partition: int, starts: Mapping[str, int]) -> Seeds:
-    """s4 scores a decision from what the decision says."""
+    """Of stages without rows, or whose rows all come from what is still there."""
     return {}
+
+
+def _seed_priority(topology: Topology, settings: Settings, partition: int, starts: Mapping[str, int]) -> Seeds:
+    """scores, inherited: of an artifact scored before, from its first score after that. Its row is in the event, but for when it was first
+    seen: a little later than a link has made it, or the link would have changed nothing."""
+    seeds: Seeds = {}
+    seen: set[bytes] = set()
+    for _, event in _events(settings, topology.topic("priorities").name, "priority"):
+        source, hash_ = event["input_topic"], event["dedup_hash"]
+        mine = event["input_partition"] == partition and event["input_offset"] >= starts.get(source, 0)
+        if not mine or hash_ in seen:
+            continue
+        seen.add(hash_)
+        if event["first_seen_ms"] >= event["raw_ms"]:  # its first sighting, and it repeats nothing
+            continue
+        if source == "links":
+            fields = {name: event[name] for name in Scored._fields}
+            _seed(seeds, SCORES, hash_, Scored(**fields | {"first_seen_ms": event["first_seen_ms"] + 1}))
+        else:
+            _seed(seeds, INHERITED, hash_, event["first_seen_ms"])
+    return seeds
 
 
 def _seed(seeds: Seeds, table: Table[Any], key: bytes, row: Any) -> None:
@@ -280,4 +303,9 @@ def _seed_reputation(topology: Topology, settings: Settings, partition: int, sta
     return seeds
 
 
-_SEEDS = {"s1_intake": _seed_intake, "s2_dedup": _seed_dedup, "s3_reputation": _seed_reputation}
+_SEEDS = {
+    "s1_intake": _seed_intake,
+    "s2_dedup": _seed_dedup,
+    "s3_reputation": _seed_reputation,
+    "s4_priority": _seed_priority,
+}

@@ -177,7 +177,7 @@ def test_an_event_s_older_forms_are_its_first_versions(
 def test_what_was_added_keeps_its_id_where_the_files_took_its_version(topology: Topology) -> None:
     """Version 1 is in schemas/ by now; the record that says so moves behind it, and the next one behind that."""
     schemas = Schemas.seeded(topology)
-    subject = "icn.links-value"
+    subject = "icn.votes-value"
     rows = [
         {"subject": subject, "version": version, "id": 999 + version, "schema": json.dumps(form(f"f{version}"))}
         for version in (2, 1)
@@ -188,7 +188,7 @@ def test_what_was_added_keeps_its_id_where_the_files_took_its_version(topology: 
             for row in rows
         }
     )
-    assert [(v.number, v.id) for v in schemas.versions(subject)] == [(1, 5), (2, 1000), (3, 1001)]
+    assert [(v.number, v.id) for v in schemas.versions(subject)] == [(1, 15), (2, 1000), (3, 1001)]
     schemas.set_level(subject, "NONE")
     assert (schemas.next(subject, '"int"').number, schemas.next("new", '"int"').id) == (4, 1002)
 
