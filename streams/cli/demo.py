@@ -218,7 +218,7 @@ def _show_repeats(topology, settings) -> None:  # type: ignore[no-untyped-def]
 
 
 def _show_patterns(topology, settings) -> None:  # type: ignore[no-untyped-def]
-    from streams.agents.s5_patterns import window_now
+    from streams.agents.windows import window_now
     from streams.cli.patterns import show_list
 
     click.echo(click.style("\nWhat they speak of, as of now (icn patterns list --now)", bold=True))

@@ -41,7 +41,7 @@ def list_(plot: Path | None, now: bool, as_json: bool) -> None:
     """
     topology, settings, window, found = _of_now() if now else _newest()
     if plot is not None:
-        from streams.agents.s5_patterns import history
+        from streams.agents.windows import history
         from streams.cli.patterns_plot import draw
 
         say("finding the window's patterns again, for their places …")
@@ -181,7 +181,7 @@ def explain(pattern: str, artifact: str, other: str | None, lime: bool, as_json:
 
 
 def _newest() -> tuple[Any, Any, dict[str, Any], list[dict[str, Any]]]:
-    from streams.agents.s5_patterns import newest_window
+    from streams.agents.windows import newest_window
     from streams.errors import NotFoundError
 
     topology, settings = network()
@@ -197,7 +197,7 @@ def _newest() -> tuple[Any, Any, dict[str, Any], list[dict[str, Any]]]:
 def _of_now() -> tuple[Any, Any, dict[str, Any], list[dict[str, Any]]]:
     import time
 
-    from streams.agents.s5_patterns import window_now
+    from streams.agents.windows import window_now
 
     topology, settings = network()
     say("finding the patterns of what has come so far …")
@@ -205,7 +205,7 @@ def _of_now() -> tuple[Any, Any, dict[str, Any], list[dict[str, Any]]]:
 
 
 def _again(topology: Any, settings: Any, window: dict[str, Any]) -> Window:
-    from streams.agents.s5_patterns import again
+    from streams.agents.windows import again
 
     return again(topology, settings, window)
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from confluent_kafka import Consumer
 
-from streams.agents.s5_patterns import STAGE, before_of, compute, window_event
+from streams.agents.s5_patterns import STAGE
+from streams.agents.windows import before_of, compute, window_event
 from streams.broker.topics import ends, fold
 from streams.codec import Undecodable, decoder, encoder
 from streams.replay.verify import Finding, Result
