@@ -37,6 +37,7 @@ from streams.tables.originals import ORIGINALS, Original
 from streams.tables.texts import TEXTS
 
 CACHED = 4_096  # vectors
+ID_BYTES_MAX = 65_535
 
 
 def stage(context: Context) -> Stage:
@@ -61,8 +62,8 @@ class _Known:
         """Those that are remembered at this time."""
         old = [number for number in numbers if number not in self.new]
         stored = self.rows.get_many(TEXTS, [texts.key(number) for number in old])
-        found = dict(zip(old, stored, strict=True)) | self.new
-        kept = ((number, found[number]) for number in numbers)
+        found = dict(zip(old, stored, strict=True))
+        kept = ((number, self.new.get(number) or found[number]) for number in numbers)
         return {n: text for n, text in kept if text is not None and remembered(text.raw_ms, raw_ms, horizon_ms)}
 
     def add(self, text: Text, band_keys: Iterable[bytes]) -> None:
@@ -102,7 +103,12 @@ class _Decider:
             if not len(text.terms):  # without a word it is like no other
                 decided.count("no_words")
                 continue
-            shared = most_shared(band.numbers for key in band_keys if (band := known.bands[key]) is not None)
+            # a band whose newest text is forgotten may be swept or not: it counts nothing either way
+            shared = most_shared(
+                band.numbers
+                for key in band_keys
+                if (band := known.bands[key]) is not None and remembered(band.raw_ms, text.raw_ms, self.horizon_ms)
+            )
             candidates = known.texts(shared, text.raw_ms, self.horizon_ms)
             near = linked(self._vector(text, known.idf), {n: self._vector(t, known.idf) for n, t in candidates.items()})
             decided.count("linked" if near else "new")
@@ -137,6 +143,8 @@ class _Decider:
             )
             if len(minima) != PERMUTATIONS or len(terms) != len(counts) or (counts == 0).any():
                 raise ValueError("minima, terms and counts don't fit together")
+            if max(len(event[name].encode()) for name in ("artifact_id", "node_id")) > ID_BYTES_MAX:
+                raise ValueError("an id that rows have no room for")
         except (Undecodable, ValueError) as error:  # the topic is ours, so this is somebody's mistake
             dead_letter(self.context, batch, record, "not_a_sketch", str(error), decided)
             return None

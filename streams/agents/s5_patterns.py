@@ -34,6 +34,7 @@ log = logging.getLogger("icn.patterns")
 STAGE = "s5_patterns"
 POLL_S = 0.5
 CHUNK = 1_000
+ROUNDS_MAX = 1_000  # of reading on: a flood on control must not keep a stop from being heard
 COMPUTE_MAX_S = 900
 TRANSACTION_TIMEOUT_MS = 60_000
 FENCE_TIMEOUT_S = 60
@@ -106,6 +107,7 @@ class Watch:
 
     def __init__(self, topology: Topology, settings: Settings, on_assigned: Callable[[], None]) -> None:
         self.decode, self.on_assigned = decoder("control"), on_assigned
+        self.ahead_max_ms = Rules.of(topology).every_ms
         self.consumer = Consumer(
             settings.librdkafka_reader(
                 **{
@@ -132,7 +134,10 @@ class Watch:
     def due(self, is_due: Callable[[int], bool], timeout_s: float) -> int | None:
         """The newest slot that is due, once everything that is there is read."""
         found: int | None = None
-        while messages := self.consumer.consume(CHUNK, timeout_s if found is None else 0.1):
+        for _ in range(ROUNDS_MAX):
+            messages = self.consumer.consume(CHUNK, timeout_s if found is None else 0.1)
+            if not messages:
+                break
             for message in messages:
                 if message.error() is not None or message.partition() != 0:
                     continue
@@ -140,9 +145,12 @@ class Watch:
                     event = self.decode(message.value() or b"")
                 except Undecodable:
                     continue
-                if event["kind"] == "tick" and is_due(event["slot_ms"]):
+                # one that is ahead of the broker's own time would make all later ones look old
+                ahead_ms = event["slot_ms"] - message.timestamp()[1]
+                if event["kind"] == "tick" and ahead_ms <= self.ahead_max_ms and is_due(event["slot_ms"]):
                     found = max(found or 0, event["slot_ms"])
-        return found if self.is_mine else None
+        # asked again: a rebalance on the way may have made this process know of a newer one
+        return found if self.is_mine and found is not None and is_due(found) else None
 
     def commit(self) -> None:
         """For the lag figure: what is due is known from the newest window."""

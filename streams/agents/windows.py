@@ -26,6 +26,7 @@ CRITERION = f"the most of which each is found again by {RUNS} other seeds at a m
 SLACK_MS = (
     60_000  # between an artifact's own broker's time and that of its decision, the other way round than it should be
 )
+HASH_BYTES = 32  # of a content_hash, the key
 LOOK_BACK = 20  # offsets of windows; a transaction's marker takes one too
 
 Ranges = Mapping[int, tuple[int, int]]  # partition of artifacts.decided -> (first offset, the one behind the last)
@@ -84,6 +85,8 @@ def read_texts(
         try:
             event = decode(message.value() or b"")
             facts, key = event["facts"], message.key()
+            if key is None or len(key) != HASH_BYTES:
+                continue
             if not after_ms < facts["raw_ms"] <= upto_ms:
                 continue
             if event["artifact"] is not None and key[:SHORT] not in seen:
@@ -113,6 +116,9 @@ def compute(
     topology: Topology, settings: Settings, ranges: Ranges, slot_ms: int, before: list[Before]
 ) -> tuple[Window, int]:
     """The window that ends there, and how many texts are in it. One thread: with more the last digits depend on their number."""
+    import sklearn.cluster
+    import sklearn.decomposition
+    import sklearn.feature_extraction.text  # noqa: F401  # only what is loaded has its threads limited
     from threadpoolctl import threadpool_limits
 
     from streams.domain.window import portray  # takes a second to import: not before it is needed

@@ -86,7 +86,14 @@ def fold(
     try:
         bounds = {p: b for p, b in ends(consumer, topic).items() if partition is None or p == partition}
         if since_ms is not None:
-            for at in consumer.offsets_for_times([TopicPartition(topic, p, since_ms) for p in bounds], timeout=10):
+            asked = [TopicPartition(topic, p, since_ms) for p in bounds]
+            try:
+                times = consumer.offsets_for_times(asked, timeout=10)
+            except KafkaException as error:
+                raise BrokerError(
+                    f"{topic}: {error.args[0].str()}", "is the broker running? icn broker status"
+                ) from error
+            for at in times:
                 low, high = bounds[at.partition]
                 bounds[at.partition] = (max(low, at.offset) if at.offset >= 0 else high, high)
         if last is not None:

@@ -12,7 +12,7 @@ SAMPLES = 1_000
 TERMS = 10
 
 
-def lime_of(found: Patterns, content: str, why: int, not_: int, seed: int = 1) -> list[tuple[str, float]]:
+def lime_of(found: Patterns, text: int, why: int, not_: int, seed: int = 1) -> list[tuple[str, float]]:
     """(word, weight), the weightiest first: of nearer to `why` than to `not_`, as a probability of its own making: (1 + margin) / 2."""
     try:
         from lime.lime_text import LimeTextExplainer
@@ -21,13 +21,11 @@ def lime_of(found: Patterns, content: str, why: int, not_: int, seed: int = 1) -
 
     import numpy as np
 
-    from streams.domain.sketch import words
-
     def nearer(texts: list[str]) -> Any:
         cosines = found.cosines(texts)
         share = (1 + cosines[:, why] - cosines[:, not_]) / 2
         return np.column_stack([1 - share, share])
 
-    explainer = LimeTextExplainer(split_expression=words, bow=True, random_state=seed)
-    told = explainer.explain_instance(content, nearer, num_features=TERMS, num_samples=SAMPLES)
+    explainer = LimeTextExplainer(split_expression=str.split, bow=True, random_state=seed)
+    told = explainer.explain_instance(" ".join(found.said[text]), nearer, num_features=TERMS, num_samples=SAMPLES)
     return [(word, float(weight)) for word, weight in told.as_list()]

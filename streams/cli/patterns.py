@@ -44,6 +44,7 @@ def list_(plot: Path | None, now: bool, as_json: bool) -> None:
         from streams.agents.windows import history
         from streams.cli.patterns_plot import draw
 
+        _require_rule(topology, window)
         say("finding the window's patterns again, for their places …")
         since_ms = max(0, window["slot_ms"] - TIMELINE_MS)  # in compressed time all of them
         draw(_again(topology, settings, window), found, history(topology, settings, since_ms), plot)
@@ -134,6 +135,7 @@ def explain(pattern: str, artifact: str, other: str | None, lime: bool, as_json:
     topology, settings, window, found = _newest()
     ids = [one["pattern_id"] for one in found]
     why = ids.index(_find(found, pattern)["pattern_id"])
+    _require_rule(topology, window)
     say(f"finding the patterns of {counted(window['texts'], 'text')} again …")
     made = _again(topology, settings, window)
     text = next((n for n, one in enumerate(made.texts) if one.artifact_id == artifact), None)
@@ -158,7 +160,7 @@ def explain(pattern: str, artifact: str, other: str | None, lime: bool, as_json:
     if lime:
         from streams.cli.lime import lime_of
 
-        told["lime"] = [{"word": w, "weight": s} for w, s in lime_of(made.found, content, why, not_)]
+        told["lime"] = [{"word": w, "weight": s} for w, s in lime_of(made.found, text, why, not_)]
     if as_json:
         print_json(told)
         return
@@ -202,6 +204,17 @@ def _of_now() -> tuple[Any, Any, dict[str, Any], list[dict[str, Any]]]:
     topology, settings = network()
     say("finding the patterns of what has come so far …")
     return topology, settings, *window_now(topology, settings, time.time_ns() // 1_000_000)
+
+
+def _require_rule(topology: Any, window: dict[str, Any]) -> None:
+    from streams.errors import IcnError
+    from streams.runtime.rules import rule_version
+
+    if window["rule"] != rule_version(topology):
+        raise IcnError(
+            "the newest window was made by another release or other settings, so its patterns would not be found again",
+            "wait for the next window, or ask the release of then",
+        )
 
 
 def _again(topology: Any, settings: Any, window: dict[str, Any]) -> Window:

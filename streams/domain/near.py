@@ -19,6 +19,7 @@ LINKS_MAX = 16  # of one text
 IDF_TEXTS = (
     4_096  # the newest that repeat nothing: what the weights of words are of; after so many more they are made anew
 )
+IDF_WORDS_MAX = 100_000  # with a weight of their own: what is frozen is an event, and must stay one
 IDF_FIRST = 64  # of these the first time, then of twice as many, until there are enough
 
 Floats = npt.NDArray[np.float64]
@@ -49,8 +50,10 @@ def freeze(version: int, texts: list[npt.NDArray[np.uint32]]) -> Idf:
     """Of the different words of each text. A word of a single text is left out: it weighs nearly as much as one never seen, and most
     words are such."""
     terms, documents = np.unique(np.concatenate(texts), return_counts=True)
-    said_again = documents > 1
-    return Idf(version, terms[said_again], documents[said_again].astype(np.uint32), len(texts))
+    said_again = np.flatnonzero(documents > 1)
+    most = said_again[np.argsort(-documents[said_again].astype(np.int64), kind="stable")][:IDF_WORDS_MAX]
+    kept = np.sort(most)
+    return Idf(version, terms[kept], documents[kept].astype(np.uint32), len(texts))
 
 
 class Vector(NamedTuple):

@@ -20,6 +20,7 @@ SHINGLE = 5  # words, or characters
 SHORT_WORDS = 30  # below that, characters
 BANDS, ROWS = 42, 3  # a pair of Jaccard J shares a band with probability 1 - (1 - J³)⁴²: .68 at .3, .996 at .5
 WORD_MAX = 32  # characters; longer ones are no words (base64, hashes): taken apart
+READ_MAX = 32_768  # characters of a text, twice as many of its normal form: a sign may stand for eighteen, and a MiB of them for a minute
 TERMS_MAX = 8_192  # different words; of more those with the lowest hashes, which are the same ones in a similar text
 AT_ONCE = 1 << 13  # shingles hashed at a time: 1 MiB of text must not take a gigabyte
 
@@ -50,7 +51,8 @@ class Sketch(NamedTuple):
 
 def words(content: str, whole: bool = False) -> list[str]:
     """Of a text as it came, in order; case, markup and addresses don't count. whole: what is no word is left out, not taken apart."""
-    text = _NOT_SAID.sub(" ", unicodedata.normalize("NFKC", content).casefold())
+    normal = unicodedata.normalize("NFKC", content[:READ_MAX])[: 2 * READ_MAX].casefold()
+    text = _NOT_SAID.sub(" ", normal)
     found: list[str] = []
     for word in _WORDS.findall(text):
         if _IS_UNSPACED.match(word):

@@ -10,7 +10,7 @@ from confluent_kafka.admin import AdminClient
 
 from streams.broker.admin import Admin, Existing, Wanted, plan
 from streams.errors import ContractError
-from tests.support.network import Network
+from tests.support.network import Network, wait_until
 
 TOPIC = Wanted("t", 4, {"cleanup.policy": "delete", "retention.ms": "1000", "max.message.bytes": "5"})
 AS_WANTED = Existing(4, dict(TOPIC.config))
@@ -19,8 +19,10 @@ AS_WANTED = Existing(4, dict(TOPIC.config))
 def delete_topic(net: Network, alias: str) -> None:
     """Behind ICN's back."""
     admin = AdminClient(net.settings.librdkafka())
-    for future in admin.delete_topics([net.topic(alias)], operation_timeout=30).values():
+    name = net.topic(alias)
+    for future in admin.delete_topics([name], operation_timeout=30).values():
         future.result(30)
+    wait_until(lambda: name not in admin.list_topics(timeout=10).topics, 30, "the broker has forgotten it")
 
 
 @pytest.mark.parametrize(
