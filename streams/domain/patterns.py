@@ -171,6 +171,9 @@ def _terms(said: Sequence[list[str]], clusters: Clusters) -> list[list[Term]]:
     counts = counted.fit_transform(said)
     phrases = counted.get_feature_names_out()
     total = np.asarray(counts.sum(axis=0))[0]
+    texts = np.bincount(counts.indices, minlength=counts.shape[1])  # that have it
+    common = {phrases[at] for at in np.flatnonzero(texts > COMMON_SHARE * len(said))}
+    rare = np.array([common.isdisjoint(phrase.split()) for phrase in phrases])
     found = []
     for label in range(len(clusters.centroids)):
         mine = np.asarray(counts[clusters.labels == label].sum(axis=0))[0]
@@ -178,7 +181,8 @@ def _terms(said: Sequence[list[str]], clusters: Clusters) -> list[list[Term]]:
         elsewhere = total - mine + 1
         ratio = share / (elsewhere / elsewhere.sum())
         weights = np.where(ratio >= SAID_MORE, share * np.log(np.maximum(ratio, 1.0)), 0.0)
-        found.append(_strongest(phrases, weights))
+        telling = weights * rare  # words that most texts say name nothing, but for a pattern that has no others
+        found.append(_strongest(phrases, telling if telling.any() else weights))
     return found
 
 
