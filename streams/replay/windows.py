@@ -3,6 +3,7 @@ byte. Read only."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from itertools import groupby
 from typing import Any
@@ -13,7 +14,8 @@ from streams.agents.s5_patterns import STAGE
 from streams.agents.windows import before_of, compute, window_event
 from streams.broker.topics import ends, fold
 from streams.codec import Undecodable, decoder, encoder
-from streams.replay.verify import Finding, Result
+from streams.replay.recomputation import Recomputation, place_of
+from streams.replay.verify import Result
 from streams.settings import Settings
 from streams.topology import Topology
 
@@ -32,57 +34,46 @@ def verify_windows(
     return _Windows(topology, settings, rule, (from_ms, to_ms), progress).run()
 
 
-class _Windows:
-    def __init__(
-        self,
-        topology: Topology,
-        settings: Settings,
-        rule: bytes,
-        span: tuple[int | None, int | None],
-        progress: Callable[[str], None],
-    ) -> None:
-        self.topology, self.settings, self.rule = topology, settings, rule
-        self.start, self.end = span
-        self.progress, self.result = progress, Result(STAGE)
-        self.encode = {"pattern": encoder("pattern"), "window": encoder("window")}
+class _Windows(Recomputation):
+    stage, differs = STAGE, "not what is found in the texts that the window names"
 
     def run(self) -> Result:
         decode = decoder("window")
+        self.encode = {"pattern": encoder("pattern"), "window": encoder("window")}
+        self.groups = self._groups()
+        self.ahead = next(self.groups, None)
         lows = self._lows()
-        groups = self._groups()
-        slot_ms, patterns = next(groups, (None, []))
         before: Written | None = []
         for message in fold(self.settings, self.topology.topic("windows").name):
+            place = place_of(message)
             try:
                 window = decode(message.value() or b"")
             except Undecodable as error:
-                self._find("INVENTED", _place(message), f"no window: {error}")
+                self.find("INVENTED", place, f"no window: {error}")
                 continue
-            while slot_ms is not None and slot_ms < window["slot_ms"]:
-                self._invented(patterns)
-                slot_ms, patterns = next(groups, (None, []))
-            mine = patterns if slot_ms == window["slot_ms"] else []
-            if window["rule"] != self.rule:
-                self._find(
-                    "OTHER_RULE",
-                    _place(message),
-                    f"found under rule version {window['rule'].hex()}, this code and topology are {self.rule.hex()}: "
-                    "verify with the release and protocol settings of then",
-                )
+            mine = self._patterns_of(window["slot_ms"])
+            if not self.is_of_this_rule(place, window):
                 return self.result
             if window["before_ms"] is None:
                 before = []
             if before is None or any(one["start"] < lows[one["partition"]] for one in window["ranges"]):
                 self.result.left_out += 1  # its texts are gone, or the patterns that it follows
-            elif self._is_inside(message):
-                self._compare(message, window, mine, before)
+            elif self.is_inside(message):
+                self._compare(place, window, message.value(), mine, before)
             before = mine if len(mine) == window["patterns"] else None
-            if slot_ms == window["slot_ms"]:
-                slot_ms, patterns = next(groups, (None, []))
-        while slot_ms is not None:
-            self._invented(patterns)
-            slot_ms, patterns = next(groups, (None, []))
+        self._patterns_of(math.inf)
         return self.result
+
+    def _patterns_of(self, slot_ms: float) -> Written:
+        """Of the window that ends there. Those in front of them are of no window."""
+        while self.ahead is not None and self.ahead[0] < slot_ms:
+            self._invented(self.ahead[1])
+            self.ahead = next(self.groups, None)
+        if self.ahead is None or self.ahead[0] != slot_ms:
+            return []
+        mine = self.ahead[1]
+        self.ahead = next(self.groups, None)
+        return mine
 
     def _lows(self) -> dict[int, int]:
         consumer = Consumer(self.settings.librdkafka_reader())
@@ -91,7 +82,7 @@ class _Windows:
         finally:
             consumer.close()
 
-    def _groups(self) -> Iterator[tuple[int | None, Written]]:
+    def _groups(self) -> Iterator[tuple[int, Written]]:
         """(end of the window, its patterns), in order: they are written a window at a time."""
         decode = decoder("pattern")
 
@@ -100,16 +91,12 @@ class _Windows:
                 try:
                     yield message, decode(message.value() or b"")
                 except Undecodable as error:
-                    self._find("INVENTED", _place(message), f"no pattern: {error}")
+                    self.find("INVENTED", place_of(message), f"no pattern: {error}")
 
         for slot_ms, group in groupby(read(), key=lambda pair: pair[1]["slot_ms"]):
             yield slot_ms, list(group)
 
-    def _is_inside(self, message: Any) -> bool:
-        at_ms = message.timestamp()[1]
-        return (self.start is None or at_ms >= self.start) and (self.end is None or at_ms < self.end)
-
-    def _compare(self, message: Any, window: dict[str, Any], mine: Written, before: Written) -> None:
+    def _compare(self, place: str, window: dict[str, Any], written: bytes, mine: Written, before: Written) -> None:
         slot_ms = window["slot_ms"]
         self.progress(f"{STAGE}: {window['texts']} texts of the window that ends at {slot_ms}")
         ranges = {one["partition"]: (one["start"], one["end"]) for one in window["ranges"]}
@@ -117,27 +104,14 @@ class _Windows:
         self.result.batches += 1
         self.result.decided += len(made.texts)
         event = window_event(self.topology, made, of, ranges, slot_ms, window["before_ms"], self.rule)
-        self._same(_place(message), self.encode["window"](event), message.value())
+        self.same(place, self.encode["window"](event), written)
         wanted = [self.encode["pattern"](pattern | {"rule": self.rule}) for pattern in made.patterns]
         for number, value in enumerate(wanted):
             there = mine[number][0] if number < len(mine) else None
-            place = f"{_place(message)}: pattern {number}" if there is None else _place(there)
-            self._same(place, value, None if there is None else there.value())
+            where = f"{place}: pattern {number}" if there is None else place_of(there)
+            self.same(where, value, None if there is None else there.value())
         self._invented(mine[len(wanted) :])
 
     def _invented(self, patterns: Written) -> None:
         for message, _ in patterns:
-            self._find("INVENTED", _place(message), "of no window that is there")
-
-    def _same(self, place: str, recomputed: bytes, there: bytes | None) -> None:
-        self.result.compared += 1
-        if recomputed != there:
-            kind = "MISSING" if there is None else "DIFFERS"
-            self._find(kind, place, "not what is found in the texts that the window names")
-
-    def _find(self, kind: str, where: str, detail: str) -> None:
-        self.result.findings.append(Finding(kind, where, detail))
-
-
-def _place(message: Any) -> str:
-    return f"{message.topic()}/{message.partition()}/{message.offset()}"
+            self.find("INVENTED", place_of(message), "of no window that is there")
