@@ -16,8 +16,15 @@ from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
-from streams.agents.receipts import cloud_event
-from streams.agents.windows import SLACK_MS, Rules, before_of, compute, newest_window, read_ranges, window_event
+from streams.agents.windows import (
+    Rules,
+    before_of,
+    compute,
+    pattern_records,
+    read_ranges,
+    window_event,
+)
+from streams.agents.windows_written import newest_window
 from streams.codec import Undecodable, decoder, encoder
 from streams.errors import EXIT_FATAL, BrokerError, Fatal
 from streams.registry_client import adopt_ids
@@ -74,27 +81,23 @@ class Patterns:
 
     def make(self, slot_ms: int) -> Window:
         """The window that ends there."""
-        ranges = read_ranges(self.topology, self.settings, slot_ms - self.rules.window_ms - SLACK_MS)
+        ranges = read_ranges(self.topology, self.settings, slot_ms)
         window, of = compute(self.topology, self.settings, ranges, slot_ms, before_of(self.patterns))
-        event = window_event(self.topology, window, of, ranges, slot_ms, self.slot_ms, self.rule)
-        patterns = [pattern | {"rule": self.rule} for pattern in window.patterns]
+        patterns = pattern_records(self.topology, STAGE, window, self.rule, self.encode_pattern)
+        values = [pattern["value"] for pattern in patterns]
+        event = window_event(self.topology, window, of, ranges, slot_ms, self.slot_ms, self.rule, values)
         self._commit(event, patterns)
-        self.slot_ms, self.patterns = slot_ms, patterns
+        self.slot_ms, self.patterns = slot_ms, window.patterns
         return window
 
     def _commit(self, window: dict[str, Any], patterns: list[dict[str, Any]]) -> None:
+        """patterns: records."""
         assert self.producer is not None
         topics = {alias: self.topology.topic(alias).name for alias in ("patterns", "windows")}
         try:
             self.producer.begin_transaction()
             for pattern in patterns:
-                identity = f"{STAGE}:{pattern['slot_ms']}:{pattern['pattern_id']}:{self.rule.hex()}"
-                self.producer.produce(
-                    topics["patterns"],
-                    self.encode_pattern(pattern),
-                    pattern["pattern_id"].encode(),
-                    headers=cloud_event("icn.pattern", f"/{self.topology.deployment}/{STAGE}", identity),
-                )
+                self.producer.produce(topics["patterns"], **pattern)
             self.producer.produce(topics["windows"], self.encode_window(window), STAGE.encode())
             self.producer.commit_transaction()
         except (KafkaException, BufferError) as error:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping
+import hashlib
+import math
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
-from streams.broker.topics import events, fold, watermarks
-from streams.codec import Undecodable, decoder
+from streams.agents.receipts import cloud_event
+from streams.broker.topics import fold, watermarks
+from streams.codec import Undecodable, decoder, encoder
 from streams.domain.clusters import RUNS, STABLE
+from streams.domain.sample import Lowest
 from streams.domain.shape import CONTENT_MAX, SHORT, Before, Said, Shape
 from streams.errors import BrokerError
 from streams.runtime.rules import rule_version
@@ -27,7 +30,7 @@ SLACK_MS = (
     60_000  # between an artifact's own broker's time and that of its decision, the other way round than it should be
 )
 HASH_BYTES = 32  # of a content_hash, the key
-LOOK_BACK = 20  # offsets of windows; a transaction's marker takes one too
+DIGEST_BYTES = 16
 
 Ranges = Mapping[int, tuple[int, int]]  # partition of artifacts.decided -> (first offset, the one behind the last)
 
@@ -54,32 +57,39 @@ class Rules:
         )
 
 
-def read_ranges(topology: Topology, settings: Settings, since_ms: int) -> Ranges:
-    """All of artifacts.decided as of now, from this broker's time on. Raises BrokerError."""
+def read_ranges(topology: Topology, settings: Settings, slot_ms: int) -> Ranges:
+    """All of artifacts.decided as of now, from the beginning of the window that ends there. Raises BrokerError."""
     topic = topology.topic("artifacts.decided")
     consumer = Consumer(settings.librdkafka_reader())
     try:
         bounds = {p: watermarks(consumer, topic.name, p) for p in range(topic.partitions)}
-        if topology.simulated:  # artifacts have the producers' time, their decisions the broker's
-            return bounds
-        asked = [TopicPartition(topic.name, p, max(0, since_ms)) for p in bounds]
-        starts = {at.partition: at.offset for at in consumer.offsets_for_times(asked, timeout=30)}
-        return {p: (max(low, starts[p]) if starts[p] >= 0 else end, end) for p, (low, end) in bounds.items()}
+        starts = starts_since(consumer, topology, slot_ms, bounds)
+        return {p: (starts[p], end) for p, (_, end) in bounds.items()}
     except KafkaException as error:
         raise BrokerError(f"{topic.name}: {error.args[0].str()}") from error
     finally:
         consumer.close()
 
 
+def starts_since(
+    consumer: Consumer, topology: Topology, slot_ms: int, bounds: Mapping[int, tuple[int, int]]
+) -> dict[int, int]:
+    """partition -> the offset that the window which ends there begins at, within the bounds. Raises KafkaException."""
+    if topology.simulated:  # artifacts have the producers' time, their decisions the broker's
+        return {p: low for p, (low, _) in bounds.items()}
+    name, since_ms = topology.topic("artifacts.decided").name, slot_ms - Rules.of(topology).window_ms - SLACK_MS
+    asked = [TopicPartition(name, p, max(0, since_ms)) for p in bounds]
+    starts = {at.partition: at.offset for at in consumer.offsets_for_times(asked, timeout=30)}
+    return {p: max(low, starts[p]) if starts[p] >= 0 else end for p, (low, end) in bounds.items()}
+
+
 def read_texts(
     topology: Topology, settings: Settings, ranges: Ranges, after_ms: int, upto_ms: int, most: int
 ) -> tuple[list[Said], int]:
-    """The texts of a window, each once, of more than `most` those with the lowest content_hash; and how many there are."""
+    """The texts of a window, each once, of more than there is room for those with the lowest content_hash; and how many there are."""
     decode, decode_artifact = decoder("decided"), decoder("artifact")
     name = topology.topic("artifacts.decided").name
-    texts: dict[bytes, Said] = {}
-    nodes: dict[bytes, Counter[str]] = {}
-    seen: set[bytes] = set()  # of all texts, short
+    kept = Lowest(most)
     starts, ends = ({p: r[side] for p, r in ranges.items()} for side in (0, 1))
     for message in fold(settings, name, start=starts, until=ends):
         try:
@@ -89,22 +99,21 @@ def read_texts(
                 continue
             if not after_ms < facts["raw_ms"] <= upto_ms:
                 continue
-            if event["artifact"] is not None and key[:SHORT] not in seen:
-                seen.add(key[:SHORT])
+            if event["artifact"] is not None and not kept.has(key):
                 content = decode_artifact(event["artifact"])["content"][:CONTENT_MAX]
-                texts[key] = Said(key, facts["artifact_id"], facts["raw_ms"], content, {}, facts["simulated"])
+                kept.add(Said(key, facts["artifact_id"], facts["raw_ms"], content, {}, facts["simulated"]))
         except Undecodable:  # s3 and s4 have put it with the dead letters
             continue
-        nodes.setdefault(key, Counter())[facts["node_id"]] += 1
-        if len(texts) >= 2 * most:  # a window of any size in bounded memory
-            texts = {key: texts[key] for key in sorted(texts)[:most]}
-    return [texts[key]._replace(nodes=nodes[key]) for key in sorted(texts)[:most]], len(seen)
+        kept.reported(key, facts["node_id"])
+    return kept.texts(), kept.of
 
 
 def before_of(patterns: list[dict[str, Any]]) -> list[Before]:
-    """A window's patterns, as the next one follows them."""
+    """A window's patterns, as the next one follows them. No number of a forged one gets into what is computed."""
     found = []
     for event in patterns:
+        if not all(math.isfinite(word["weight"]) for word in event["centroid"]):
+            continue
         hashes = event["member_hashes"]
         members = frozenset(hashes[at : at + SHORT] for at in range(0, len(hashes), SHORT))
         shape = Shape({word["words"]: word["weight"] for word in event["centroid"]}, members)
@@ -130,8 +139,16 @@ def compute(
 
 
 def window_event(
-    topology: Topology, window: Window, of: int, ranges: Ranges, slot_ms: int, before_ms: int | None, rule: bytes
+    topology: Topology,
+    window: Window,
+    of: int,
+    ranges: Ranges,
+    slot_ms: int,
+    before_ms: int | None,
+    rule: bytes,
+    values: Iterable[bytes],
 ) -> dict[str, Any]:
+    """values: its patterns', as they are written."""
     rules = Rules.of(topology)
     return {
         "slot_ms": slot_ms,
@@ -141,6 +158,7 @@ def window_event(
         "of": of,
         "texts": len(window.texts),
         "patterns": len(window.patterns),
+        "digests": b"".join(map(digest_of, values)),
         "seed": rules.seed,
         "criterion": CRITERION,
         "tried": [{"patterns": k, "least_stability": worst} for k, worst in sorted(window.tried.items())],
@@ -149,15 +167,25 @@ def window_event(
     }
 
 
-def newest_window(topology: Topology, settings: Settings) -> tuple[dict[str, Any] | None, list[dict[str, Any]]]:
-    """The newest window's event, and its patterns'. Raises BrokerError."""
-    window, written_ms = None, 0
-    for event, message in events(settings, topology.topic("windows").name, "window", last=LOOK_BACK):
-        window, written_ms = event, message.timestamp()[1]
-    if window is None:
-        return None, []
-    told = events(settings, topology.topic("patterns").name, "pattern", since_ms=written_ms - SLACK_MS)
-    return window, [event for event, _ in told if event["slot_ms"] == window["slot_ms"]]
+def pattern_records(
+    topology: Topology, stage: str, window: Window, rule: bytes, encode: Callable[[dict[str, Any]], bytes]
+) -> list[dict[str, Any]]:
+    """key, value and headers of each of its patterns."""
+    made = []
+    for pattern in window.patterns:
+        identity = f"{stage}:{pattern['slot_ms']}:{pattern['pattern_id']}:{rule.hex()}"
+        made.append(
+            {
+                "key": pattern["pattern_id"].encode(),
+                "value": encode(pattern | {"rule": rule}),
+                "headers": cloud_event("icn.pattern", f"/{topology.deployment}/{stage}", identity),
+            }
+        )
+    return made
+
+
+def digest_of(value: bytes) -> bytes:
+    return hashlib.blake2b(value, digest_size=DIGEST_BYTES).digest()
 
 
 def again(topology: Topology, settings: Settings, window: dict[str, Any]) -> Window:
@@ -169,12 +197,8 @@ def again(topology: Topology, settings: Settings, window: dict[str, Any]) -> Win
 def window_now(topology: Topology, settings: Settings, now_ms: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """What a window that ends now would say, were it the first."""
     rule = rule_version(topology)
-    ranges = read_ranges(topology, settings, now_ms - Rules.of(topology).window_ms - SLACK_MS)
+    ranges = read_ranges(topology, settings, now_ms)
     window, of = compute(topology, settings, ranges, now_ms, [])
-    event = window_event(topology, window, of, ranges, now_ms, None, rule)
+    values = [one["value"] for one in pattern_records(topology, "", window, rule, encoder("pattern"))]
+    event = window_event(topology, window, of, ranges, now_ms, None, rule, values)
     return event, [pattern | {"rule": rule} for pattern in window.patterns]
-
-
-def history(topology: Topology, settings: Settings, since_ms: int) -> list[dict[str, Any]]:
-    """Every pattern of every window written since then, in order."""
-    return [event for event, _ in events(settings, topology.topic("patterns").name, "pattern", since_ms=since_ms)]

@@ -20,6 +20,8 @@ from streams.bench.gold import Kinds, Pairs, galaxy_kinds, galaxy_pairs
 from streams.codec import decoder, encoder
 from streams.domain.near import COSINE_MIN, Vector, cosine, freeze, vector
 from streams.domain.patterns import find
+from streams.domain.sample import CHARACTERS_MAX
+from streams.domain.shape import CONTENT_MAX
 from streams.domain.sketch import Sketch, bands, sketch
 from streams.runtime.stage import Batch, Context, Record
 from streams.runtime.store import Store, new_batch
@@ -40,38 +42,52 @@ def bench_quality(sizes: Sequence[int], say: Callable[[str], None]) -> dict[str,
             found[f"{prefix}_{name}"] = value
     say("galaxies, which is it of …")
     found |= patterns(galaxy_kinds())
-    found["windows"] = [window_cost(size, say) for size in sizes]
+    found["windows"] = [window_cost(size, "mixed", say) for size in sizes]
+    found["windows"].append(window_cost(CHARACTERS_MAX // CONTENT_MAX, "hostile", say))
     return found
 
 
-def window_cost(texts: int, say: Callable[[str], None]) -> dict[str, float]:
-    """texts, cpu_s, seconds, patterns, rss_mib: of a window in a process of its own, one thread. Each text is a half of a description and
-    a half of another one of the same kind."""
-    say(f"a window of {texts:,} texts …")
+def window_cost(texts: int, kind: str, say: Callable[[str], None]) -> dict[str, Any]:
+    """texts, kind, cpu_s, seconds, patterns, rss_mib: of a window in a process of its own, one thread. mixed: each text is a half of a
+    description and a half of another one of the same kind; hostile: all the room there is, of as many different words as it has."""
+    say(f"a window of {texts:,} texts, {kind} …")
     receive, send = multiprocessing.Pipe(False)
-    process = multiprocessing.get_context("spawn").Process(target=_window_cost, args=(texts, send))
+    process = multiprocessing.get_context("spawn").Process(target=_window_cost, args=(texts, kind, send))
     process.start()
     send.close()
-    found: dict[str, float] = receive.recv()
+    found: dict[str, Any] = receive.recv()
     process.join()
     return found
 
 
-def _window_cost(texts: int, send: Any) -> None:
+def _mixed(texts: int) -> list[str]:
     gold, rng = galaxy_kinds(), random.Random(1)
     of_kind = defaultdict(list)
     for text, kind in zip(gold.texts, gold.kinds, strict=True):
         of_kind[kind].append(text.split())
-    mixed = []
+    made = []
     for _ in range(texts):
         one, other = rng.choices(of_kind[rng.choice(gold.kinds)], k=2)
-        mixed.append(" ".join(one[: len(one) // 2] + other[len(other) // 2 :]))
+        made.append(" ".join(one[: len(one) // 2] + other[len(other) // 2 :]))
+    return made
+
+
+def _hostile(texts: int) -> list[str]:
+    """Each said twice, so that its words are not dropped as nobody else's."""
+    rng, signs = random.Random(1), "abcdefghijklmnopqrstuvwxyz0123456789"
+    once = [" ".join("".join(rng.choices(signs, k=4)) for _ in range(CONTENT_MAX // 5)) for _ in range(texts // 2)]
+    return [f"{said[:-3]} {again}" for said in once for again in "xy"]
+
+
+def _window_cost(texts: int, kind: str, send: Any) -> None:
+    said = _mixed(texts) if kind == "mixed" else _hostile(texts)
     began, began_cpu = time.monotonic(), time.process_time()
     with threadpool_limits(1):
-        made = find(mixed, 1)
+        made = find(said, 1)
     assert made is not None
     told = {
         "texts": texts,
+        "kind": kind,
         "cpu_s": time.process_time() - began_cpu,
         "seconds": time.monotonic() - began,
         "patterns": len(made.terms),

@@ -196,7 +196,13 @@ def quality(texts: tuple[int, ...], as_json: bool) -> None:
     table(
         ("window of texts", "patterns", "seconds", "CPU s", "RSS MiB"),
         [
-            (f"{w['texts']:,}", w["patterns"], f"{w['seconds']:.1f}", f"{w['cpu_s']:.1f}", f"{w['rss_mib']:.0f}")
+            (
+                f"{w['texts']:,} {w['kind']}",
+                w["patterns"],
+                f"{w['seconds']:.1f}",
+                f"{w['cpu_s']:.1f}",
+                f"{w['rss_mib']:.0f}",
+            )
             for w in found["windows"]
         ],
         right=range(5),

@@ -27,5 +27,7 @@ def lime_of(found: Patterns, text: int, why: int, not_: int, seed: int = 1) -> l
         return np.column_stack([1 - share, share])
 
     explainer = LimeTextExplainer(split_expression=str.split, bow=True, random_state=seed)
-    told = explainer.explain_instance(" ".join(found.said[text]), nearer, num_features=TERMS, num_samples=SAMPLES)
+    told = explainer.explain_instance(
+        " ".join(found.said.said_in(text)), nearer, num_features=TERMS, num_samples=SAMPLES
+    )
     return [(word, float(weight)) for word, weight in told.as_list()]

@@ -41,7 +41,7 @@ def list_(plot: Path | None, now: bool, as_json: bool) -> None:
     """
     topology, settings, window, found = _of_now() if now else _newest()
     if plot is not None:
-        from streams.agents.windows import history
+        from streams.agents.windows_written import history
         from streams.cli.patterns_plot import draw
 
         _require_rule(topology, window)
@@ -183,7 +183,7 @@ def explain(pattern: str, artifact: str, other: str | None, lime: bool, as_json:
 
 
 def _newest() -> tuple[Any, Any, dict[str, Any], list[dict[str, Any]]]:
-    from streams.agents.windows import newest_window
+    from streams.agents.windows_written import newest_window
     from streams.errors import NotFoundError
 
     topology, settings = network()
@@ -260,7 +260,9 @@ def _marked(content: str, words: set[str]) -> str:
 
 
 def _window_json(window: dict[str, Any]) -> dict[str, Any]:
-    return window | {"rule": window["rule"].hex()}
+    from streams.agents.windows_written import digests_of
+
+    return window | {"rule": window["rule"].hex(), "digests": [digest.hex() for digest in digests_of(window)]}
 
 
 def _pattern_json(one: dict[str, Any]) -> dict[str, Any]:

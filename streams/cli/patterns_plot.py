@@ -11,6 +11,7 @@ import numpy as np
 
 from streams.domain.window import Window
 from streams.errors import IcnError, NotFoundError
+from streams.words import counted
 
 COLOURED = 10  # the largest; all others are grey
 DOTS_MAX = 5_000
@@ -48,7 +49,9 @@ def draw(window: Window, patterns: Sequence[dict[str, Any]], history: Sequence[d
         sizes = [(one["slot_ms"], one["size"]) for one in history if one["pattern_id"] == pattern["pattern_id"]]
         times = [datetime.fromtimestamp(slot_ms / 1000, UTC) for slot_ms, _ in sizes]
         right.plot(times, [size for _, size in sizes], marker="o", markersize=3, color=colour, linewidth=1.4)
-    left.set_title(f"{len(labels):,} texts, {len(patterns)} patterns", loc="left", fontweight="bold")
+    left.set_title(
+        f"{counted(len(labels), 'text')}, {counted(len(patterns), 'pattern')}", loc="left", fontweight="bold"
+    )
     left.set_xticks([])
     left.set_yticks([])
     left.set_xlabel("the two directions in which the middles of the patterns differ most")
@@ -66,4 +69,5 @@ def _places(window: Window) -> Any:
     assert window.found is not None
     middles = window.found.clusters.centroids
     directions = np.linalg.svd(middles - middles.mean(axis=0))[2][:2]
-    return (window.found.points - middles.mean(axis=0)) @ directions.T
+    places = (window.found.points - middles.mean(axis=0)) @ directions.T
+    return np.pad(places, ((0, 0), (0, 2 - places.shape[1])))  # texts of one word have one direction

@@ -24,7 +24,7 @@ def status(as_json: bool) -> None:
     Example:
       icn status
     """
-    from streams.agents.windows import newest_window
+    from streams.agents.windows_written import newest_window
     from streams.broker.registrations import registered
     from streams.broker.topics import fold
     from streams.replay.conservation import OUTCOMES

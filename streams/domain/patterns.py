@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from streams.domain.clusters import Clusters, Floats, cluster
+from streams.domain.phrases import Numbered, Numbers, count_phrases, counted
 from streams.domain.sketch import words
 
 DIRECTIONS = 100
@@ -23,7 +24,6 @@ NO_PATTERN = -1  # of a text that shares no word with another one
 TEXTS_MIN = 10
 TOP = 10  # terms of a pattern
 CENTROID_WORDS = 100
-PHRASE_MAX = 3  # words in a term
 SAID_MORE = 2.0  # times as often as elsewhere, or it is no term of a pattern
 
 
@@ -36,11 +36,11 @@ class Term(NamedTuple):
 
 @dataclass(frozen=True)
 class Patterns:
-    """terms: of each pattern, strongest first. said: the words of each text. points: (n, directions), of length 1."""
+    """terms: of each pattern, strongest first. said: the words of the texts. points: (n, directions), of length 1."""
 
     clusters: Clusters
     terms: list[list[Term]]
-    said: list[list[str]]
+    said: Numbered
     points: Floats
     _weights: Weights
     _texts: Any  # (n, words), sparse: weighted, of length 1
@@ -61,7 +61,7 @@ class Patterns:
 
     def cosines(self, contents: Sequence[str]) -> Floats:
         """(n, k): of any texts, to all centroids. For explainers that ask a black box."""
-        rows = self._weights.weigh([_meant(words(content, whole=True)) for content in contents])
+        rows = self._weights.weigh(Numbered.of(map(_meant, contents)))
         points = rows @ self._directions.T
         return (points / np.maximum(np.linalg.norm(points, axis=1, keepdims=True), 1e-12)) @ self.clusters.centroids.T
 
@@ -88,7 +88,7 @@ def find(texts: Sequence[str], seed: int) -> Patterns | None:
 
     if len(texts) < TEXTS_MIN:
         return None
-    said = [_meant(words(text, whole=True)) for text in texts]
+    said = Numbered.of(map(_meant, texts))
     weighted = Weights.of(said)
     if weighted is None:
         return None
@@ -107,42 +107,43 @@ def find(texts: Sequence[str], seed: int) -> Patterns | None:
     labels = np.full(len(texts), NO_PATTERN)
     labels[speaks] = clusters.labels
     clusters = clusters._replace(labels=labels)
-    return Patterns(clusters, _terms(said, clusters), said, points, weighted, rows, directions)
+    return Patterns(clusters, _terms(said, weighted, clusters), said, points, weighted, rows, directions)
 
 
 @dataclass(frozen=True)
 class Weights:
-    """words: of the columns; idf: ln((1 + texts) / (1 + texts that have it)) + 1; common: words of more than half of the texts. They say
-    nothing where a text says anything else, or what everybody says would hide what each speaks of; of a flood they are all there is."""
+    """words: of the columns, in alphabetical order; idf: ln((1 + texts) / (1 + texts that have it)) + 1; common: words of more than half of
+    the texts. They say nothing where a text says anything else, or what everybody says would hide what each speaks of; of a flood they are
+    all there is."""
 
-    counter: Any
     words: list[str]
     idf: Floats
     common: Floats  # 1 or 0
 
     @classmethod
-    def of(cls, said: Sequence[list[str]]) -> Weights | None:
+    def of(cls, said: Numbered) -> Weights | None:
         """None: no two texts share a word."""
-        from sklearn.feature_extraction.text import CountVectorizer
-
-        at_least = max(IN_TEXTS_MIN, int(len(said) * IN_TEXTS_MIN_SHARE))
-        counter = CountVectorizer(analyzer=_as_it_is, min_df=at_least, max_features=WORDS_MAX)
-        try:
-            counts = counter.fit_transform(said)
-        except ValueError:  # no word is left
+        texts, times = said.texts_with(), np.bincount(said.flat, minlength=len(said.words))
+        enough = np.flatnonzero(texts >= max(IN_TEXTS_MIN, int(len(said.ends) * IN_TEXTS_MIN_SHARE))).tolist()
+        most = sorted(enough, key=lambda at: (-times[at], said.words[at]))[:WORDS_MAX]
+        if not most:
             return None
-        texts = np.bincount(counts.indices, minlength=counts.shape[1])
-        idf = np.log((1 + len(said)) / (1 + texts)) + 1
-        return cls(
-            counter, list(counter.get_feature_names_out()), idf, (texts > COMMON_SHARE * len(said)).astype(float)
-        )
+        kept = sorted(most, key=said.words.__getitem__)
+        idf = np.log((1 + len(said.ends)) / (1 + texts[kept])) + 1
+        common = (texts[kept] > COMMON_SHARE * len(said.ends)).astype(float)
+        return cls([said.words[at] for at in kept], idf, common)
 
-    def weigh(self, said: Sequence[list[str]]) -> Any:
+    def columns(self, said: Numbered) -> Numbers:
+        """Of each word that was said its column, in order; -1: it has none."""
+        column = {word: at for at, word in enumerate(self.words)}
+        return np.array([column.get(word, -1) for word in said.words], np.int64)[said.flat]
+
+    def weigh(self, said: Numbered) -> Any:
         """(n, words), sparse: (1 + ln count) · idf, of length 1; empty where a text has none of the words."""
         from scipy.sparse import diags
         from sklearn.preprocessing import normalize
 
-        rows = self.counter.transform(said).astype(float)
+        rows = counted(said.text_of(), self.columns(said), (len(said.ends), len(self.words))).astype(float)
         rows.data = 1 + np.log(rows.data)
         telling = rows @ diags(self.idf * (1 - self.common))
         says_no_more = np.asarray(telling.sum(axis=1)).ravel() == 0
@@ -151,54 +152,39 @@ class Weights:
         return normalize(rows)
 
 
-def _as_it_is(said: list[str]) -> list[str]:
-    return said
-
-
-def _meant(said: list[str]) -> list[str]:
+def _meant(content: str) -> list[str]:
     """Single letters and bare numbers name nothing."""
-    return [word for word in said if len(word) > 1 and not word.isdigit()]
+    return [word for word in words(content, whole=True) if len(word) > 1 and not word.isdigit()]
 
 
-def _terms(said: Sequence[list[str]], clusters: Clusters) -> list[list[Term]]:
+def _terms(said: Numbered, weights: Weights, clusters: Clusters) -> list[list[Term]]:
     """Class-based TF-IDF (Grootendorst 2022) of phrases of one to three words, with the ratio of frequencies as its IDF: share in the
     pattern · ln(share in the pattern / share elsewhere) where that ratio is at least 2, so that what everybody says names nothing;
     elsewhere each phrase is once more than it is, so that a pattern of nearly all texts has a name too. A phrase within a stronger one,
     or around it, is not said again."""
-    from sklearn.feature_extraction.text import CountVectorizer
-
-    counted = CountVectorizer(analyzer=_phrases, min_df=2, max_features=5 * WORDS_MAX)
-    counts = counted.fit_transform(said)
-    phrases = counted.get_feature_names_out()
+    counts, phrases = count_phrases(said, weights.columns(said), len(weights.words))
     total = np.asarray(counts.sum(axis=0))[0]
-    texts = np.bincount(counts.indices, minlength=counts.shape[1])  # that have it
-    common = {phrases[at] for at in np.flatnonzero(texts > COMMON_SHARE * len(said))}
-    rare = np.array([common.isdisjoint(phrase.split()) for phrase in phrases])
+    is_common = np.append(weights.common > 0, False)  # at -1: no word
+    rare = ~is_common[phrases].any(axis=1)
     found = []
     for label in range(len(clusters.centroids)):
         mine = np.asarray(counts[clusters.labels == label].sum(axis=0))[0]
         share = mine / max(1, mine.sum())
         elsewhere = total - mine + 1
         ratio = share / (elsewhere / elsewhere.sum())
-        weights = np.where(ratio >= SAID_MORE, share * np.log(np.maximum(ratio, 1.0)), 0.0)
-        telling = weights * rare  # words that most texts say name nothing, but for a pattern that has no others
-        found.append(_strongest(phrases, telling if telling.any() else weights))
+        strengths = np.where(ratio >= SAID_MORE, share * np.log(np.maximum(ratio, 1.0)), 0.0)
+        telling = strengths * rare  # words that most texts say name nothing, but for a pattern that has no others
+        found.append(_strongest(weights.words, phrases, telling if telling.any() else strengths))
     return found
 
 
-def _phrases(said: list[str]) -> list[str]:
-    return [
-        " ".join(said[at : at + length]) for length in range(1, PHRASE_MAX + 1) for at in range(len(said) - length + 1)
-    ]
-
-
-def _strongest(phrases: Any, weights: Floats) -> list[Term]:
+def _strongest(words: list[str], phrases: Numbers, strengths: Floats) -> list[Term]:
     kept: list[Term] = []
-    for at in np.argsort(-weights, kind="stable")[: 20 * TOP]:
-        phrase = str(phrases[at])
-        if weights[at] <= 0 or len(kept) == TOP:
+    for at in np.argsort(-strengths, kind="stable")[: 20 * TOP]:
+        if strengths[at] <= 0 or len(kept) == TOP:
             break
+        phrase = " ".join(words[column] for column in phrases[at] if column >= 0)
         padded = f" {phrase} "
         if not any(padded in f" {one.words} " or f" {one.words} " in padded for one in kept):
-            kept.append(Term(phrase, float(weights[at])))
+            kept.append(Term(phrase, float(strengths[at])))
     return [Term(one.words, one.weight / kept[0].weight) for one in kept]

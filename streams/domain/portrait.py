@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -42,16 +42,14 @@ def trend(is_new: bool, newest: int, size: int) -> str:
     return "steady"
 
 
-def characteristics(said: Sequence[frozenset[str]], lists: Mapping[str, Sequence[str]]) -> dict[str, float]:
-    """said: the different words of each text; lists: name -> words. Share of the texts that say a word of a list, where it is at least
-    0.3."""
-    found = {}
-    for name, words in lists.items():
-        wanted = frozenset(words)
-        share = sum(not wanted.isdisjoint(text) for text in said) / max(1, len(said))
-        if share >= SHARE_MIN:
-            found[name] = share
-    return found
+def characteristics(said: Iterable[Sequence[str]], lists: Mapping[str, Sequence[str]]) -> dict[str, float]:
+    """said: the words of each text; lists: name -> words. Share of the texts that say a word of a list, where it is at least 0.3."""
+    wanted = {name: frozenset(words) for name, words in lists.items()}
+    texts, saying = 0, Counter[str]()
+    for words in said:
+        texts += 1
+        saying.update(name for name, of_list in wanted.items() if not of_list.isdisjoint(words))
+    return {name: saying[name] / texts for name in wanted if texts and saying[name] >= SHARE_MIN * texts}
 
 
 def silhouettes(points: Floats, clusters: Clusters) -> Floats:

@@ -82,7 +82,7 @@ def _patterns(
         stability, silhouette = float(found.clusters.stability[label]), float(apart[label])
         spoken = sources(said_by([texts[at].nodes for at in own]))
         newest = sum(bool(texts[at].raw_ms >= newest_ms) for at in own)
-        kinds = characteristics([frozenset(found.said[at]) for at in own], lists)
+        kinds = characteristics((found.said.said_in(at) for at in own), lists)
         made.append(
             {
                 "pattern_id": ids[label],

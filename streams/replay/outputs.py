@@ -37,7 +37,7 @@ def read_output(alias: str, key: bytes | None, value: bytes | None, headers: Hea
     """Raises Undecodable, LookupError, TypeError or ValueError for what is no record of this topic."""
     headers = list(headers or ())
     origin = _origin(alias, value, headers)
-    return Output((alias, _event_id(alias, key, value, headers, origin)), origin, _digest(key, value, headers))
+    return Output((alias, _event_id(alias, key, value, headers, origin)), origin, digest(key, value, headers))
 
 
 def _event_id(alias: str, key: bytes | None, value: bytes | None, headers: Headers, origin: Origin) -> str:
@@ -70,8 +70,9 @@ def _origin(alias: str, value: bytes | None, headers: Headers) -> Origin:
     return Origin(None, event["input_topic"], event["input_partition"], event["input_offset"])
 
 
-def _digest(key: bytes | None, value: bytes | None, headers: Headers) -> bytes:
-    digest = hashlib.blake2b(digest_size=16)
+def digest(key: bytes | None, value: bytes | None, headers: Headers) -> bytes:
+    """Of all that a record says."""
+    found = hashlib.blake2b(digest_size=16)
     for part in (key, value, *(item for name, content in headers for item in (name.encode(), content))):
-        digest.update(b"-" if part is None else len(part).to_bytes(8, "little") + part)
-    return digest.digest()
+        found.update(b"-" if part is None else len(part).to_bytes(8, "little") + part)
+    return found.digest()

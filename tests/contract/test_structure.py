@@ -33,6 +33,7 @@ ROOT_LIBRARIES_OF_THE_CORE = {
     "enum",
     "functools",
     "hashlib",
+    "heapq",
     "hmac",
     "itertools",
     "math",

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import base64
 import random
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from streams.cli.lime import lime_of
+from streams.cli.patterns_plot import draw
 from streams.domain.clusters import cluster
 from streams.domain.patterns import NO_PATTERN, TEXTS_MIN, Patterns, find
+from streams.domain.shape import Said
+from streams.domain.window import portray
 
 TOPICS = {
     "loaders": "loader dropper payload stage binary injects process memory shellcode beacon",
@@ -153,6 +157,14 @@ def test_the_same_500_words_in_every_text_hide_no_topic() -> None:
     labels = found.clusters.labels.tolist()
     assert len(set(zip(labels, topics, strict=True))) == len(set(labels)), "each is of one topic"
     assert not [term for terms in found.terms for term in terms if "pad" in term.words]
+
+
+def test_words_that_all_texts_share_and_no_others_are_drawn_too(tmp_path: Path) -> None:
+    """One word is one direction; the map has two."""
+    said = [Said(bytes([n]) * 32, f"a{n}", n, "word", {"n1": 1}, True) for n in range(12)]
+    window = portray(said, [], 100, 1, {})
+    draw(window, window.patterns, [], tmp_path / "map.svg")
+    assert b"12 texts, 1 pattern" in (tmp_path / "map.svg").read_bytes()
 
 
 def test_ten_thousand_near_identical_texts_are_one_pattern_beside_the_others() -> None:
