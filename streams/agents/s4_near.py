@@ -5,7 +5,7 @@ One partition: what repeats what does not keep to partitions. A text is known he
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,6 @@ from streams.agents.deadletters import dead_letter
 from streams.codec import Undecodable, decoder, encoder
 from streams.domain.dedup import remembered
 from streams.domain.near import (
-    BAND_MAX,
     IDF_TEXTS,
     METHOD,
     NO_IDF,
@@ -28,9 +27,9 @@ from streams.domain.near import (
     vector,
 )
 from streams.domain.sketch import PERMUTATIONS, bands
-from streams.runtime.stage import Batch, Context, Decided, Record, Rows, Stage, look_up
+from streams.runtime.stage import Batch, Context, Decided, MemoryRows, Record, Rows, Stage, Table, look_up
 from streams.tables import counts, idf, originals, texts
-from streams.tables.bands import BANDS, Band
+from streams.tables.bands import BANDS, Band, In, added
 from streams.tables.counts import COUNTS, Counts
 from streams.tables.idf import IDF
 from streams.tables.originals import ORIGINALS, Original
@@ -43,6 +42,38 @@ ID_BYTES_MAX = 65_535
 def stage(context: Context) -> Stage:
     """Link what nearly repeats an earlier text. Links never drop anything."""
     return Stage(context.agent, (IDF, COUNTS, TEXTS, BANDS, ORIGINALS), _Decider(context).decide)
+
+
+def text_of(event: Mapping[str, Any]) -> tuple[Text, list[bytes]]:
+    """Of a sketch: the text, as if it repeated nothing, and the keys of its bands. Raises ValueError."""
+    minima, terms, counts = (
+        np.frombuffer(event[name], kind) for name, kind in (("minima", "<u4"), ("terms", "<u4"), ("counts", "<u2"))
+    )
+    if len(minima) != PERMUTATIONS or len(terms) != len(counts) or (counts == 0).any():
+        raise ValueError("minima, terms and counts don't fit together")
+    if max(len(event[name].encode()) for name in ("artifact_id", "node_id")) > ID_BYTES_MAX:
+        raise ValueError("an id that rows have no room for")
+    own, raw_ms = event["dedup_hash"], event["raw_ms"]
+    text = Text(own, event["artifact_id"], event["node_id"], raw_ms, raw_ms, own, terms, counts)
+    data = bands(minima).astype(">u8").tobytes()
+    return text, [data[at : at + 8] for at in range(0, len(data), 8)]
+
+
+def inheriting(text: Text, repeated: Sequence[tuple[int, bytes]]) -> Text:
+    """A text that repeats others. repeated: when each was first seen [ms], and its family; the most similar first."""
+    first_seen_ms, family = min(repeated, key=lambda one: one[0])
+    return text._replace(first_seen_ms=min(text.first_seen_ms, first_seen_ms), family=family)
+
+
+def rows_of(read: Sequence[tuple[Text, list[bytes]]], before: int, weights: Idf) -> dict[Table[Any], dict[bytes, Any]]:
+    """What the rows are behind these texts, with their bands and what they inherit. before: how many that repeat nothing came in front of
+    them."""
+    known = _Known(MemoryRows(), (key for _, keys in read for key in keys))
+    known.originals, known.idf, known.is_frozen = before, weights, weights.version > 0
+    for text, keys in read:
+        if len(text.terms):
+            known.add(text, keys)
+    return known.changed()
 
 
 class _Known:
@@ -70,13 +101,21 @@ class _Known:
         """The next one."""
         self.new[self.count] = text
         for key in band_keys:
-            band = self.bands[key]
-            numbers = (*(band.numbers if band else ()), self.count)[-BAND_MAX:]
-            self.bands[key] = self.new_bands[key] = Band(text.raw_ms, numbers)
+            self.bands[key] = self.new_bands[key] = added(self.bands[key], In(text.raw_ms, self.count))
         if text.repeats_nothing:
             self.new_originals[self.originals] = Original(text.raw_ms, self.count)
             self.originals += 1
         self.count += 1
+
+    def changed(self) -> dict[Table[Any], dict[bytes, Any]]:
+        """The new rows."""
+        return {
+            IDF: {idf.HERE: self.idf} if self.is_frozen else {},
+            COUNTS: {counts.HERE: Counts(self.count, self.originals)} if self.new else {},
+            TEXTS: {texts.key(number): text for number, text in self.new.items()},
+            BANDS: self.new_bands,
+            ORIGINALS: {originals.key(number): one for number, one in self.new_originals.items()},
+        }
 
     def newest_originals(self) -> list[int]:
         """Numbers of as many as the weights of words are of."""
@@ -103,11 +142,10 @@ class _Decider:
             if not len(text.terms):  # without a word it is like no other
                 decided.count("no_words")
                 continue
-            # a band whose newest text is forgotten may be swept or not: it counts nothing either way
+            # a forgotten text's row may be swept or not: it counts nothing either way, nor takes another one's place
             shared = most_shared(
-                band.numbers
+                [one.number for one in known.bands[key] or () if remembered(one.raw_ms, text.raw_ms, self.horizon_ms)]
                 for key in band_keys
-                if (band := known.bands[key]) is not None and remembered(band.raw_ms, text.raw_ms, self.horizon_ms)
             )
             candidates = known.texts(shared, text.raw_ms, self.horizon_ms)
             near = linked(self._vector(text, known.idf), {n: self._vector(t, known.idf) for n, t in candidates.items()})
@@ -117,18 +155,13 @@ class _Decider:
                 value = self.encode_link(self._link(batch, record, event, earlier, similarity, known.idf.version))
                 decided.send("links", {"key": record.key, "value": value})
             if near:
-                oldest = min((candidates[number] for number, _ in near), key=lambda one: one.first_seen_ms)
-                text = text._replace(first_seen_ms=min(text.first_seen_ms, oldest.first_seen_ms), family=oldest.family)
+                text = inheriting(
+                    text, [(c.first_seen_ms, c.family) for c in (candidates[number] for number, _ in near)]
+                )
             known.add(text, band_keys)
             if text.repeats_nothing and is_time_to_freeze(known.originals):
                 self._freeze(batch, record, known, text.raw_ms, decided)
-        decided.rows = {
-            IDF: {idf.HERE: known.idf} if known.is_frozen else {},
-            COUNTS: {counts.HERE: Counts(known.count, known.originals)} if known.new else {},
-            TEXTS: {texts.key(number): text for number, text in known.new.items()},
-            BANDS: known.new_bands,
-            ORIGINALS: {originals.key(number): one for number, one in known.new_originals.items()},
-        }
+        decided.rows = known.changed()
         return decided
 
     def _read(
@@ -137,21 +170,10 @@ class _Decider:
         """The event, its text, and the keys of its bands."""
         try:
             event = self.decode(record.value or b"")
-            minima, terms, counts = (
-                np.frombuffer(event[name], kind)
-                for name, kind in (("minima", "<u4"), ("terms", "<u4"), ("counts", "<u2"))
-            )
-            if len(minima) != PERMUTATIONS or len(terms) != len(counts) or (counts == 0).any():
-                raise ValueError("minima, terms and counts don't fit together")
-            if max(len(event[name].encode()) for name in ("artifact_id", "node_id")) > ID_BYTES_MAX:
-                raise ValueError("an id that rows have no room for")
+            return record, event, *text_of(event)
         except (Undecodable, ValueError) as error:  # the topic is ours, so this is somebody's mistake
             dead_letter(self.context, batch, record, "not_a_sketch", str(error), decided)
             return None
-        own, raw_ms = event["dedup_hash"], event["raw_ms"]
-        text = Text(own, event["artifact_id"], event["node_id"], raw_ms, raw_ms, own, terms, counts)
-        data = bands(minima).astype(">u8").tobytes()
-        return record, event, text, [data[at : at + 8] for at in range(0, len(data), 8)]
 
     def _vector(self, text: Text, weights: Idf) -> Vector:
         key = (weights.version, text.dedup_hash)

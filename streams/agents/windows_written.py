@@ -24,14 +24,14 @@ def newest_window(topology: Topology, settings: Settings) -> tuple[dict[str, Any
                 newest = event, message.timestamp()[1]
         if newest is not None:
             window, written_ms = newest
-            return window, patterns_of(topology, settings, [window], written_ms - SLACK_MS)
+            return window, patterns_of(topology, settings, [window], max(0, written_ms - SLACK_MS))
     return None, []
 
 
 def history(topology: Topology, settings: Settings, since_ms: int) -> list[dict[str, Any]]:
     """Every pattern of every window written since then, in order. Raises BrokerError."""
     windows = [event for event, _ in events(settings, topology.topic("windows").name, "window", since_ms=since_ms)]
-    return patterns_of(topology, settings, windows, since_ms - SLACK_MS)
+    return patterns_of(topology, settings, windows, max(0, since_ms - SLACK_MS))
 
 
 def patterns_of(

@@ -28,7 +28,7 @@ def receipts(node_id: str, last: int, as_json: bool) -> None:
     from streams.broker.topics import fold
     from streams.codec import decoder
     from streams.errors import NotFoundError
-    from streams.sdk.partition import partition_of
+    from streams.partition import partition_of
 
     topology, settings = network()
     topic, decode = topology.topic("receipts"), decoder("receipt")

@@ -21,8 +21,8 @@ from streams.collectors.job import Ended, Job
 from streams.collectors.memory import Memory
 from streams.domain.identity import is_said_by
 from streams.errors import IcnError
+from streams.partition import partition_of
 from streams.sdk.node import Node
-from streams.sdk.partition import partition_of
 from streams.sdk.voice import Voice
 from streams.settings import Settings
 from streams.topology import Topology

@@ -17,6 +17,7 @@ from streams.broker.topics import ends, fold
 from streams.codec import Undecodable
 from streams.domain.quota import HOUR_MS
 from streams.replay.follow import Step
+from streams.replay.near import Rows, near_beginning
 from streams.replay.outputs import Origin, read_output
 from streams.replay.seeds import SEEDS, no_seeds
 from streams.runtime.reread import as_record
@@ -32,7 +33,10 @@ class Beginning:
     steps: Sequence[Step]
     left_out: int = 0
     before: Sequence[Batch] = ()  # of sources kept for ever: what was read of them before the first step
-    seeds: Mapping[tuple[str, bytes], bytes] = field(default_factory=dict)
+    rows: Rows = field(default_factory=dict)  # that are known as a whole
+    seeds: Mapping[tuple[str, bytes], bytes] = field(
+        default_factory=dict
+    )  # that the decisions themselves say they read
 
     @cached_property
     def starts(self) -> dict[str, int]:
@@ -57,15 +61,18 @@ def find_beginning(
         first = _fresh_hour(topology, settings, partition, steps, first)
     elif agent.name == "s3_reputation":
         first = _fresh_epoch(steps, first)
-    elif agent.name == "s4_near" and any(_first(settings, topology.topic("sketches").name).values()):
-        first = len(steps)  # what it compared with is gone, and no link carries a whole text
+    rows: Rows = {}
+    if agent.name == "s4_near":
+        first, rows = near_beginning(topology, settings, steps, first)
     kept = steps[first:]
     left_out = steps[0].event["sequence"] + first
     if not kept:
         return Beginning((), left_out)
+    if rows:
+        return Beginning(kept, left_out, rows=rows)
     beginning = Beginning(kept, left_out)
     seeds = SEEDS.get(agent.name, no_seeds)(topology, settings, partition, beginning.starts)
-    return Beginning(kept, left_out, _read_before(topology, settings, agent, partition, kept[0]), seeds)
+    return Beginning(kept, left_out, _read_before(topology, settings, agent, partition, kept[0]), seeds=seeds)
 
 
 def first_complete(
@@ -151,7 +158,7 @@ def _fresh_epoch(steps: Sequence[Step], first: int) -> int:
 def _read_before(topology: Topology, settings: Settings, agent: Agent, partition: int, step: Step) -> list[Batch]:
     batches = []
     for alias in agent.reads:
-        if topology.topics[alias].forever or topology.topics[alias].horizons > 1:
+        if topology.topics[alias].forever:
             own = step.event["topic"] == alias
             end = step.event["first_offset"] if own else step.event["applied"].get(alias, -1) + 1
             records = [

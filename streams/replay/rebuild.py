@@ -96,6 +96,7 @@ def _fold(
     rows, marker = MemoryRows(), Marker()
     for batch in begin.before:
         rows.apply(stage.decide(rows, batch).rows)
+    rows.apply(begin.rows)
     rows.seed(begin.seeds)
     sources = Sources(topology, settings, agent, partition, begin.starts, steps[-1].event["applied"])
     say(f"{agent.name}/{partition}: folding {len(steps)} batches")

@@ -112,6 +112,7 @@ class _Verification:
         rows = MemoryRows()
         for batch in begin.before:
             rows.apply(self.stage.decide(rows, batch).rows)
+        rows.apply(begin.rows)
         rows.seed(begin.seeds)
         ends = begin.steps[-1].event["applied"]
         sources = Sources(self.topology, self.settings, self.stage.agent, partition, begin.starts, ends)

@@ -13,8 +13,8 @@ from streams.broker.topics import watermarks
 from streams.codec import Undecodable, decoder
 from streams.domain.quota import OVER_A_LIMIT
 from streams.errors import BrokerError, ContractError
+from streams.partition import partition_of
 from streams.sdk.decision import Decision, Standing, Submission
-from streams.sdk.partition import partition_of
 from streams.sdk.pending import Pending
 from streams.settings import Settings
 from streams.topology import Topology

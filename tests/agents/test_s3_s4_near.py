@@ -119,6 +119,15 @@ def test_beyond_the_horizon_nothing_is_repeated() -> None:
     assert network.say(reworded(TEXT, 2, 4), raw_ms=T0 + 3 * HORIZON_MS) == []
 
 
+def test_what_is_forgotten_takes_no_place_of_what_is_remembered() -> None:
+    """A flood beyond the horizon shares every band with a text, more than one that it repeats: only the latter is looked at."""
+    network = Network()
+    network.say(*(f"{TEXT} {number}" for number in range(500)))
+    network.say(reworded(TEXT, 8), raw_ms=T0 + 1)
+    (link,) = network.say(TEXT, raw_ms=T0 + HORIZON_MS + 1)
+    assert link["near_node_id"] == "node-1" and link["raw_ms"] == T0 + HORIZON_MS + 1
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_where_batches_are_cut_changes_no_byte(seed: int) -> None:
     """400 texts of 200 families, over the first three versions of the IDF: at once, one by one, and cut at random."""
@@ -164,7 +173,7 @@ def test_ten_thousand_near_identical_texts_of_one_node_cost_no_more_than_a_few()
     assert len({link["family"] for link in told}) == 1
     assert len(told) <= 9_999 * LINKS_MAX and LINKS_MAX <= CANDIDATES_MAX
     bands = [value for (table, _), value in network.near.rows.data.items() if table == "bands"]
-    assert max(map(len, bands)) == 8 + 8 * BAND_MAX
+    assert max(map(len, bands)) == 8 + 16 * BAND_MAX
 
 
 @pytest.mark.parametrize(

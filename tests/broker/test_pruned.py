@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from pathlib import Path
 
 from confluent_kafka import Consumer, Producer, TopicPartition
@@ -10,8 +11,9 @@ from confluent_kafka.admin import AdminClient
 
 from streams.broker.topics import ends
 from streams.codec import decoder, encoder
+from tests.agents.test_s3_s4_near import reworded
 from tests.support.chain import add_nodes, check_balance, check_replay, node, settled, tick
-from tests.support.fold import read_all
+from tests.support.fold import events, read_all
 from tests.support.network import Network, network
 
 HOUR_MS = 3_600_000
@@ -137,6 +139,42 @@ def test_what_is_left_of_a_pruned_network_is_judged(brokers: str, tmp_path: Path
         assert (done.returncode, found["verdict"]) == (1, "different")
         places = {finding["where"] for stage in found["stages"] for finding in stage["findings"]}
         assert forged <= places, f"{forged - places} of {forged} not found"
+
+
+def test_links_are_judged_by_the_sketches_and_links_that_are_left(brokers: str, tmp_path: Path) -> None:
+    """Four hours, a horizon of 90 minutes: the sketches of the first are gone, and the fourth compares with none of them. In it the weights
+    of words are made anew; then the rows are made again from what is left, and a text of then is still recognised."""
+    rng = random.Random(1)
+    texts = [[" ".join(f"t{rng.randrange(3000)}" for _ in range(40)) for _ in range(40)] for _ in range(4)]
+    with network(brokers, tmp_path, whole=True, simulated=True, protocol__horizon="90m") as net:
+        add_nodes(net, "n1")
+        net.worker()
+        marks: dict[str, dict[int, int]] = {}
+        with node(net, "n1") as n1:
+            for hour, said in enumerate(texts, 1):
+                again = [reworded(one, 2, hour) for one in (texts[hour - 2] if hour > 1 else said)[:30]]
+                for number, text in enumerate([*said, *again]):
+                    n1.submit(text, artifact_id=f"{hour}-{number}", collected_at=hour * HOUR_MS)
+                settled(net)
+                marks = marks or {alias: end_of(net, alias) for alias in ("sketches", "links", "batches")}
+        net.stop()
+        links = {link["artifact_id"]: link for link in events(net.settings, net.topic("links"))}
+        assert len(links) == 120 and len(events(net.settings, net.topic("idf"))) == 2
+
+        prune(net, marks)
+        (near,) = check_replay(net, "s4_near")["stages"]
+        assert near["left_out"] and near["compared"] == 30 + 1, "the links of the fourth hour, and its weights"
+
+        net.icn("rebuild", "s4_near", "--execute")
+        net.worker()
+        with node(net, "n1") as n1:
+            n1.submit(reworded(texts[3][35], 2, 9), artifact_id="5", collected_at=5 * HOUR_MS)
+            settled(net)
+        net.stop()
+        repeated = {link["artifact_id"]: link["near_duplicate_of"] for link in events(net.settings, net.topic("links"))}
+        assert repeated["5"] == "4-35"
+        check_replay(net, "s4_near")
+        print(f"\n{near['left_out']} batches pruned; {near['compared']} outputs are left and identical")
 
 
 def test_a_network_of_which_nothing_whole_is_left_is_not_judged(net: Network) -> None:
