@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -27,7 +27,7 @@ class Gap(NamedTuple):
     offset: int
 
 
-@dataclass
+@dataclass(slots=True)
 class Run:
     """What is known of one run."""
 
@@ -51,27 +51,15 @@ class Chain:
 
     def link_all(self, records: Iterable[tuple[Item, bytes]]) -> None:
         """Records in offset order, each with the hash that its bytes have."""
-        runs, visit, link, whole = self.runs, self.visit, self.link, 0
         for item, hashed in records:
-            offset, _, _, key, value = item
-            run = runs.get(key)  # type: ignore[arg-type]  # a record has a key and a value
-            # as it should be: the trailer is that of the next one of its run, hanging on the one before
-            if (
-                run is not None
-                and value is not None
-                and (last := run.last_hash) is not None
-                and value[-72:] == run.next_seq.to_bytes(8, "big") + last + hashed
-            ):
-                run.next_seq += 1
-                run.last_hash = hashed
-                run.last_offset = offset
-                run.newest.append(hashed)
-                whole += 1
-                if visit is not None:
-                    visit(item)
-            else:
-                link(item, hashed)
-        self.records += whole
+            self.link(item, hashed)
+
+    def count(self, items: Sequence[Item]) -> None:
+        """They count."""
+        self.records += len(items)
+        if self.visit is not None:
+            for item in items:
+                self.visit(item)
 
     def counted(self, item: Item) -> None:
         """It counts."""

@@ -77,13 +77,14 @@ class SealedOrder:
             return
         ahead = self._ahead
         if len(ahead) < len(entries):
-            ahead.extend(islice(self._more, len(entries) - len(ahead)))
-        if len(ahead) >= len(entries) and list(islice(ahead, len(entries))) == entries:  # as it should be
-            if len(ahead) == len(entries):
-                ahead.clear()
-            else:
-                for _ in entries:
-                    ahead.popleft()
+            more = list(islice(self._more, len(entries) - len(ahead)))
+            if not ahead and more == entries:  # as it should be
+                self._add_leaves(entries)
+                return
+            ahead.extend(more)
+        if len(ahead) >= len(entries) and list(islice(ahead, len(entries))) == entries:
+            for _ in entries:
+                ahead.popleft()
             self._add_leaves(entries)
             return
         for entry in entries:

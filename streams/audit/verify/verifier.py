@@ -22,7 +22,7 @@ from streams.audit.layout import (
     foreign_hash,
     preimage_start,
 )
-from streams.audit.verify.chain import Chain
+from streams.audit.verify.chain import Chain, Run
 from streams.audit.verify.checkpoints import Checkpoints, Published
 from streams.audit.verify.clocks import Clocks
 from streams.audit.verify.envelope import Unreadable, read
@@ -113,8 +113,9 @@ class Verifier:
             result.first_offset = batch[0].offset
         result.last_offset = batch[-1].offset
         result.last_ms = max(result.last_ms, max(map(_MS, batch)))
-        entries, records, foreign = list[bytes](), list[tuple[Item, bytes]](), list[int]()
-        for item in batch:
+        entries = self._follow(batch)
+        whole, records, foreign = len(entries), list[tuple[Item, bytes]](), list[int]()
+        for item in batch[whole:]:
             offset, ts_type, ts_ms, key, value = item
             if (
                 key is not None and value is not None and len(key) == RUN_ID_BYTES and len(value) > VALUE_MIN
@@ -134,6 +135,7 @@ class Verifier:
             self._behind[size] = batch[size - self._fed].ts_ms
         self._fed += len(batch)
         self.sealed.place_all(entries)
+        self.chain.count(batch[:whole])
         self.chain.link_all(records)
         for offset in foreign:
             self.result.foreign += 1
@@ -141,6 +143,36 @@ class Verifier:
                 self.result.strange.add(offset)
             told = "no audit record: its key is no run's id, or there is no trailer"
             self.findings.mark("UNDECIDABLE", offset, told)
+
+    def _follow(self, batch: list[Item]) -> list[bytes]:
+        """The entries of those records, from the first on, that are as they should be: each the next one of its run, hanging on the one
+        before. Nearly all are, so this is where the time goes: a run's state is in locals for as long as its records follow each other."""
+        runs, starts, partition, pack = self.chain.runs, self._starts, self.partition, ENTRY.pack
+        entries: list[bytes] = []
+        run: Run | None = None
+        key: bytes | None = None
+        seq, last, last_offset = 0, b"", 0
+        for offset, ts_type, ts_ms, its_key, value in batch:
+            if run is None or its_key != key:
+                if run is not None:
+                    run.next_seq, run.last_hash, run.last_offset = seq, last, last_offset
+                key, run = its_key, runs.get(its_key)  # type: ignore[arg-type]  # nobody's key is None
+                if key is None or run is None or run.last_hash is None:
+                    run = None
+                    break
+                seq, last, last_offset = run.next_seq, run.last_hash, run.last_offset
+                start, remember = starts[key], run.newest.append
+            if value is None or len(value) <= VALUE_MIN:
+                break
+            hashed, number = sha256(start + value[:-32]).digest(), seq.to_bytes(8, "big")
+            if value[-72:] != number + last + hashed:
+                break
+            entries.append(pack(ENTRY_TAG, partition, offset, ts_type, ts_ms, key, number, hashed))
+            remember(hashed)
+            seq, last, last_offset = seq + 1, hashed, offset
+        if run is not None:
+            run.next_seq, run.last_hash, run.last_offset = seq, last, last_offset
+        return entries
 
     def _decode(self, item: Item) -> None:
         """A record that counts: whole, and for the first time."""
