@@ -26,7 +26,7 @@ from streams.domain.near import (
     most_shared,
     vector,
 )
-from streams.domain.sketch import PERMUTATIONS, bands
+from streams.domain.sketch import PERMUTATIONS, TERMS_MAX, bands
 from streams.runtime.stage import Batch, Context, Decided, MemoryRows, Record, Rows, Stage, Table, look_up
 from streams.tables import counts, idf, originals, texts
 from streams.tables.bands import BANDS, Band, In, added
@@ -49,7 +49,7 @@ def text_of(event: Mapping[str, Any]) -> tuple[Text, list[bytes]]:
     minima, terms, counts = (
         np.frombuffer(event[name], kind) for name, kind in (("minima", "<u4"), ("terms", "<u4"), ("counts", "<u2"))
     )
-    if len(minima) != PERMUTATIONS or len(terms) != len(counts) or (counts == 0).any():
+    if len(minima) != PERMUTATIONS or not len(terms) == len(counts) <= TERMS_MAX or (counts == 0).any():
         raise ValueError("minima, terms and counts don't fit together")
     if max(len(event[name].encode()) for name in ("artifact_id", "node_id")) > ID_BYTES_MAX:
         raise ValueError("an id that rows have no room for")
@@ -65,14 +65,16 @@ def inheriting(text: Text, repeated: Sequence[tuple[int, bytes]]) -> Text:
     return text._replace(first_seen_ms=min(text.first_seen_ms, first_seen_ms), family=family)
 
 
-def rows_of(read: Sequence[tuple[Text, list[bytes]]], before: int, weights: Idf) -> dict[Table[Any], dict[bytes, Any]]:
-    """What the rows are behind these texts, with their bands and what they inherit. before: how many that repeat nothing came in front of
-    them."""
-    known = _Known(MemoryRows(), (key for _, keys in read for key in keys))
+def rows_of(
+    read: Sequence[tuple[Text, list[bytes], bool]], before: int, weights: Idf
+) -> dict[Table[Any], dict[bytes, Any]]:
+    """What the rows are behind these texts, with what they inherit, their bands, and whether they repeat nothing. before: how many such
+    came in front of them."""
+    known = _Known(MemoryRows(), (key for _, keys, _ in read for key in keys))
     known.originals, known.idf, known.is_frozen = before, weights, weights.version > 0
-    for text, keys in read:
+    for text, keys, is_original in read:
         if len(text.terms):
-            known.add(text, keys)
+            known.add(text, keys, is_original)
     return known.changed()
 
 
@@ -97,12 +99,12 @@ class _Known:
         kept = ((number, self.new.get(number) or found[number]) for number in numbers)
         return {n: text for n, text in kept if text is not None and remembered(text.raw_ms, raw_ms, horizon_ms)}
 
-    def add(self, text: Text, band_keys: Iterable[bytes]) -> None:
+    def add(self, text: Text, band_keys: Iterable[bytes], is_original: bool) -> None:
         """The next one."""
         self.new[self.count] = text
         for key in band_keys:
             self.bands[key] = self.new_bands[key] = added(self.bands[key], In(text.raw_ms, self.count))
-        if text.repeats_nothing:
+        if is_original:
             self.new_originals[self.originals] = Original(text.raw_ms, self.count)
             self.originals += 1
         self.count += 1
@@ -131,7 +133,7 @@ class _Decider:
     def __init__(self, context: Context) -> None:
         self.context, self.horizon_ms = context, context.topology.horizon_ms
         self.decode, self.encode_link, self.encode_idf = decoder("sketch"), encoder("link"), encoder("idf")
-        self._vectors: dict[tuple[int, bytes], Vector] = {}  # (IDF's version, dedup_hash): what it gives is the same
+        self._vectors: dict[tuple[int, int], Vector] = {}  # (IDF's version, number)
 
     def decide(self, rows: Rows, batch: Batch) -> Decided:
         decided = Decided()
@@ -148,7 +150,8 @@ class _Decider:
                 for key in band_keys
             )
             candidates = known.texts(shared, text.raw_ms, self.horizon_ms)
-            near = linked(self._vector(text, known.idf), {n: self._vector(t, known.idf) for n, t in candidates.items()})
+            own = self._vector(known.count, text, known.idf)
+            near = linked(own, {n: self._vector(n, t, known.idf) for n, t in candidates.items()})
             decided.count("linked" if near else "new")
             for number, similarity in near:
                 earlier = candidates[number]
@@ -158,8 +161,8 @@ class _Decider:
                 text = inheriting(
                     text, [(c.first_seen_ms, c.family) for c in (candidates[number] for number, _ in near)]
                 )
-            known.add(text, band_keys)
-            if text.repeats_nothing and is_time_to_freeze(known.originals):
+            known.add(text, band_keys, not near)
+            if not near and is_time_to_freeze(known.originals):
                 self._freeze(batch, record, known, text.raw_ms, decided)
         decided.rows = known.changed()
         return decided
@@ -175,8 +178,11 @@ class _Decider:
             dead_letter(self.context, batch, record, "not_a_sketch", str(error), decided)
             return None
 
-    def _vector(self, text: Text, weights: Idf) -> Vector:
-        key = (weights.version, text.dedup_hash)
+    def _vector(self, number: int, text: Text, weights: Idf) -> Vector:
+        key = (
+            weights.version,
+            number,
+        )  # not by dedup_hash: a text that came again beyond the horizon may be cut elsewhere
         made = self._vectors.get(key)
         if made is None:
             if len(self._vectors) >= CACHED:

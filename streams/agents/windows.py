@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,7 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 from streams.agents.receipts import cloud_event
 from streams.broker.topics import fold, watermarks
 from streams.codec import Undecodable, decoder, encoder
-from streams.domain.clusters import RUNS, STABLE
+from streams.domain.clusters import FINEST, RUNS, STABLE
 from streams.domain.sample import Lowest
 from streams.domain.shape import CONTENT_MAX, SHORT, Before, Said, Shape
 from streams.errors import BrokerError
@@ -31,6 +30,7 @@ SLACK_MS = (
 )
 HASH_BYTES = 32  # of a content_hash, the key
 DIGEST_BYTES = 16
+NAMES_MAX = 50_000  # characters of a pattern's id, name and words: a true one has a fifth of that
 
 Ranges = Mapping[int, tuple[int, int]]  # partition of artifacts.decided -> (first offset, the one behind the last)
 
@@ -109,10 +109,12 @@ def read_texts(
 
 
 def before_of(patterns: list[dict[str, Any]]) -> list[Before]:
-    """A window's patterns, as the next one follows them. No number of a forged one gets into what is computed."""
+    """A window's patterns, as the next one follows them. Of forged ones none that would stop it."""
     found = []
-    for event in patterns:
-        if not all(math.isfinite(word["weight"]) for word in event["centroid"]):
+    for event in patterns[:FINEST]:
+        weights = [word["weight"] for word in event["centroid"]]
+        names = event["pattern_id"], event["name"], *(word["words"] for word in event["centroid"])
+        if not all(0 < weight <= 1 for weight in weights) or sum(map(len, names)) > NAMES_MAX:
             continue
         hashes = event["member_hashes"]
         members = frozenset(hashes[at : at + SHORT] for at in range(0, len(hashes), SHORT))

@@ -16,11 +16,14 @@ LOOK_BACK = (20, 2_000, None)  # offsets of windows; a transaction's marker take
 
 def newest_window(topology: Topology, settings: Settings) -> tuple[dict[str, Any] | None, list[dict[str, Any]]]:
     """The newest window's event, and its patterns'. Raises BrokerError."""
-    ahead_ms = time.time_ns() // 1_000_000 + Rules.of(topology).every_ms  # one that ends later hides no true one
+    every_ms = Rules.of(topology).every_ms
+    ahead_ms = time.time_ns() // 1_000_000 + every_ms
     for last in LOOK_BACK:
         newest = None
         for event, message in events(settings, topology.topic("windows").name, "window", last=last):
-            if event["slot_ms"] <= ahead_ms:
+            # no end of a window, or one to come, hides a true one; nor does one that is said again
+            is_one = event["slot_ms"] % every_ms == 0 and event["slot_ms"] <= ahead_ms
+            if is_one and (newest is None or event["slot_ms"] > newest[0]["slot_ms"]):
                 newest = event, message.timestamp()[1]
         if newest is not None:
             window, written_ms = newest

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from streams.cli.show import clip, json_option, network, print_json, say, table
-from streams.words import counted, when
+from streams.words import counted, printable, when
 
 if TYPE_CHECKING:
     from streams.domain.window import Window
@@ -47,7 +47,8 @@ def list_(plot: Path | None, now: bool, as_json: bool) -> None:
         _require_rule(topology, window)
         say("finding the window's patterns again, for their places …")
         since_ms = max(0, window["slot_ms"] - TIMELINE_MS)  # in compressed time all of them
-        draw(_again(topology, settings, window), found, history(topology, settings, since_ms), plot)
+        written = [one for one in history(topology, settings, since_ms) if one["slot_ms"] <= window["slot_ms"]]
+        draw(_again(topology, settings, window, found), found, written, plot)
         say(f"{plot} written")
     if as_json:
         print_json({"window": _window_json(window), "patterns": [_pattern_json(one) for one in found]})
@@ -113,7 +114,7 @@ def show(pattern: str, as_json: bool) -> None:
         click.echo("characteristics: " + ", ".join(f"{c['name']} ({c['share']:.0%})" for c in one["characteristics"]))
     click.echo("")
     table(("term", "weight"), [(t["words"], f"{t['weight']:.3f}") for t in one["terms"]], right=(1,))
-    click.echo(f"\nnearest to its middle:\n  {clip(' '.join(one['sample'].split()), 500)}\n")
+    click.echo(f"\nnearest to its middle:\n  {clip(printable(' '.join(one['sample'].split())), 500)}\n")
     click.echo("members, the nearest first: " + ", ".join(one["members"][:10]) + (" …" if one["size"] > 10 else ""))
 
 
@@ -137,7 +138,7 @@ def explain(pattern: str, artifact: str, other: str | None, lime: bool, as_json:
     why = ids.index(_find(found, pattern)["pattern_id"])
     _require_rule(topology, window)
     say(f"finding the patterns of {counted(window['texts'], 'text')} again …")
-    made = _again(topology, settings, window)
+    made = _again(topology, settings, window, found)
     text = next((n for n, one in enumerate(made.texts) if one.artifact_id == artifact), None)
     if text is None or made.found is None:
         raise NotFoundError(
@@ -173,7 +174,7 @@ def explain(pattern: str, artifact: str, other: str | None, lime: bool, as_json:
     click.echo(
         f"together {sum(share for _, share in shares):+.4f} = the margin, cosine to the one minus cosine to the other\n"
     )
-    click.echo(clip(_marked(content, {w for w, share in largest if share > 0}), 1500))
+    click.echo(clip(_marked(printable(" ".join(content.split())), {w for w, share in largest if share > 0}), 1500))
     if lime:
         table(
             ("LIME", "weight"),
@@ -217,10 +218,16 @@ def _require_rule(topology: Any, window: dict[str, Any]) -> None:
         )
 
 
-def _again(topology: Any, settings: Any, window: dict[str, Any]) -> Window:
+def _again(topology: Any, settings: Any, window: dict[str, Any], found: list[dict[str, Any]]) -> Window:
     from streams.agents.windows import again
+    from streams.errors import IcnError
 
-    return again(topology, settings, window)
+    made = again(topology, settings, window)
+    if [one["member_hashes"] for one in made.patterns] != [one["member_hashes"] for one in found]:
+        raise IcnError(
+            "the newest window does not say what is found in its texts", "icn replay --verify --stage s5 says where"
+        )
+    return made
 
 
 def _find(found: list[dict[str, Any]], wanted: str) -> dict[str, Any]:
@@ -245,18 +252,16 @@ def _about(window: dict[str, Any]) -> str:
 
 def _change(change: dict[str, Any]) -> str:
     other = {"merged": f" into {change['other']}", "split": f" from {change['other']}"}.get(change["kind"], "")
-    return f"{change['kind']}{other}: {change['pattern_id']} ({change['name']})"
+    return printable(f"{change['kind']}{other}: {change['pattern_id']} ({clip(change['name'], 100)})")
 
 
 def _marked(content: str, words: set[str]) -> str:
     import re
 
     if not words:
-        return " ".join(content.split())
+        return content
     said = "|".join(sorted(map(re.escape, words), key=len, reverse=True))
-    return re.sub(
-        rf"(?i)(?<!\w)({said})(?!\w)", lambda m: click.style(f"[{m[1]}]", bold=True), " ".join(content.split())
-    )
+    return re.sub(rf"(?i)(?<!\w)({said})(?!\w)", lambda m: click.style(f"[{m[1]}]", bold=True), content)
 
 
 def _window_json(window: dict[str, Any]) -> dict[str, Any]:

@@ -75,10 +75,6 @@ class Text(NamedTuple):
     terms: npt.NDArray[np.uint32]
     counts: npt.NDArray[np.uint16]
 
-    @property
-    def repeats_nothing(self) -> bool:
-        return self.family == self.dedup_hash
-
 
 def is_time_to_freeze(texts: int) -> bool:
     """Whether the weights of words are made anew behind so many texts."""

@@ -96,13 +96,13 @@ def find(texts: Sequence[str], seed: int) -> Patterns | None:
     speaks = np.flatnonzero(rows.getnnz(axis=1))  # of anything that another one speaks of, too
     if len(speaks) < TEXTS_MIN:
         return None
-    if rows.shape[1] <= DIRECTIONS or len(speaks) <= DIRECTIONS:  # few enough as they are
-        points, directions = rows.toarray(), np.eye(rows.shape[1])
+    if rows.shape[1] <= DIRECTIONS:  # few enough as they are
+        directions = np.eye(rows.shape[1])
+    elif len(speaks) <= DIRECTIONS:  # all in which they differ at all
+        directions = np.linalg.svd(rows[speaks].toarray(), full_matrices=False)[2]
     else:
-        made = TruncatedSVD(DIRECTIONS, random_state=seed)
-        made.fit(rows[speaks])
-        points, directions = rows @ made.components_.T, made.components_
-    points = normalize(points)
+        directions = TruncatedSVD(DIRECTIONS, random_state=seed).fit(rows[speaks]).components_
+    points = normalize(rows @ directions.T)
     clusters = cluster(points[speaks], seed)
     labels = np.full(len(texts), NO_PATTERN)
     labels[speaks] = clusters.labels

@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 from collections import Counter
 
-from streams.domain.shape import SHORT, Said
+from streams.domain.shape import Said
 
 CHARACTERS_MAX = 40_000_000  # of a window's texts together: 1.5 GiB of memory, were all their words different
 
@@ -24,12 +24,12 @@ class Lowest:
         self._seen: set[bytes] = set()
 
     def has(self, hash_: bytes) -> bool:
-        return hash_[:SHORT] in self._seen
+        return hash_ in self._seen
 
     def add(self, text: Said) -> None:
         """One that there was not before."""
         self.of += 1
-        self._seen.add(text.hash[:SHORT])
+        self._seen.add(text.hash)
         if self._limit is not None and text.hash >= self._limit:
             return
         self._texts[text.hash] = text
@@ -41,7 +41,8 @@ class Lowest:
             self._nodes.pop(self._limit, None)
 
     def reported(self, hash_: bytes, node_id: str) -> None:
-        if self._limit is None or hash_ < self._limit:
+        """Of a text that was added; of others nothing is kept."""
+        if hash_ in self._texts:
             self._nodes.setdefault(hash_, Counter())[node_id] += 1
 
     def texts(self) -> list[Said]:

@@ -51,7 +51,8 @@ class Sketch(NamedTuple):
 
 def words(content: str, whole: bool = False) -> list[str]:
     """Of a text as it came, in order; case, markup and addresses don't count. whole: what is no word is left out, not taken apart."""
-    normal = unicodedata.normalize("NFKC", content[:READ_MAX])[: 2 * READ_MAX].casefold()
+    said = " ".join(content.split())[:READ_MAX]  # or white space would hide a text behind what is read
+    normal = unicodedata.normalize("NFKC", said)[: 2 * READ_MAX].casefold()
     text = _NOT_SAID.sub(" ", normal)
     found: list[str] = []
     for word in _WORDS.findall(text):

@@ -6,6 +6,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -73,9 +74,14 @@ class _Reader:
             self.linked_in.append(partition_of(message.key() or b"", topology.topic("links").partitions))
         self.links: dict[int, list[dict[str, Any]]] = defaultdict(list)  # offset of the later one's sketch -> in order
         self.first_linked: dict[int, int] = {}  # partition of links -> offset of the sketch of its first one
+        sketched = {offset: (text.dedup_hash, p) for (offset, text), p in zip(self.texts, self.linked_in, strict=True)}
+        newest: dict[int, int] = {}
         for link, message in events(settings, topology.topic("links").name, "link"):
-            self.links[link["input_offset"]].append(link)
-            self.first_linked.setdefault(message.partition(), link["input_offset"])
+            offset, partition = link["input_offset"], message.partition()
+            if sketched.get(offset) == (link["dedup_hash"], partition) and offset >= newest.get(partition, 0):
+                newest[partition] = offset  # ours come in the order of the sketches; another one's says nothing here
+                self.first_linked.setdefault(partition, offset)
+                self.links[offset].append(link)
 
     def begins_ms(self) -> float:
         """No text that came to the network later than this is gone, or may lack a link; -infinite: nothing is gone."""
@@ -93,8 +99,7 @@ class _Reader:
 
     def rows(self, start: int) -> Rows:
         """In front of the sketch at this offset."""
-        read = [(offset, self._inheriting(offset, text)) for offset, text in self.texts]
-        originals = [offset for offset, text in read if len(text.terms) and text.repeats_nothing]
+        originals = [offset for offset, text in self.texts if len(text.terms) and offset not in self.links]
         frozen = list(self._frozen())
         counted = [one for one in frozen if one.offset >= self.texts[0][0]]
         if counted:
@@ -102,7 +107,11 @@ class _Reader:
         else:  # how many came between those weights and what is left nobody knows: too few to make new ones
             before = frozen[-1].idf.version if frozen else 0
         in_use = [one.idf for one in frozen if one.offset < start]
-        there = [(text, self.keys[offset]) for offset, text in read if offset < start]
+        there = [
+            (self._inheriting(offset, text), self.keys[offset], offset not in self.links)
+            for offset, text in self.texts
+            if offset < start
+        ]
         return rows_of(there, max(0, before), in_use[-1] if in_use else NO_IDF)
 
     def _inheriting(self, offset: int, text: Text) -> Text:
@@ -110,6 +119,12 @@ class _Reader:
         return inheriting(text, [(link["first_seen_ms"], link["family"]) for link in links]) if links else text
 
     def _frozen(self) -> Iterator[Frozen]:
+        """In order; what does not go on from the one before is somebody else's."""
+        newest = Frozen(-1, NO_IDF)
         for event, _ in events(self.settings, self.topology.topic("idf").name, "idf"):
-            terms, documents = (np.frombuffer(event[name], "<u4") for name in ("terms", "documents"))
-            yield Frozen(event["input_offset"], Idf(event["version"], terms, documents, event["texts"]))
+            with suppress(ValueError):  # whatever is no row of numbers
+                terms, documents = (np.frombuffer(event[name], "<u4") for name in ("terms", "documents"))
+                one = Frozen(event["input_offset"], Idf(event["version"], terms, documents, event["texts"]))
+                if len(terms) == len(documents) and one.offset > newest.offset and one.idf.version > newest.idf.version:
+                    newest = one
+                    yield one

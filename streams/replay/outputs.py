@@ -47,7 +47,12 @@ def _event_id(alias: str, key: bytes | None, value: bytes | None, headers: Heade
         return f"{origin} {(key or b'').decode()} {decode_any(value or b'')[1]['revision']}"
     if alias == "links":  # one text may repeat several
         link = decode_any(value or b"")[1]
-        return f"{origin} {link['near_dedup_hash'] or link['near_duplicate_of']}"
+        earlier = (
+            link["near_dedup_hash"],
+            link["near_node_id"],
+            link["near_duplicate_of"],
+        )  # a content may be there twice
+        return f"{origin} {earlier}"
     return str(origin)
 
 

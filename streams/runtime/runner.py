@@ -240,7 +240,10 @@ class Runner:
             return len(records)
         owned.checkpoint.commit(owned.store, batch, Passed.after(passed, records, redelivered), decided)
         owned.passed.pop(fetched.source, None)
-        owned.event_ms = max(owned.event_ms, decided.event_ms)
+        owned.event_ms = max(
+            owned.event_ms,
+            decided.event_ms if self.topology.simulated else min(decided.event_ms, time.time_ns() // 1_000_000),
+        )
         return len(records)
 
     def sweep(self, partition: int, epoch: int) -> int:

@@ -16,6 +16,7 @@ from confluent_kafka.admin import AdminClient
 from streams import codec
 from streams.agents import s5_patterns
 from streams.agents.s5_patterns import Patterns
+from streams.agents.windows import digest_of
 from streams.agents.windows_written import newest_window
 from streams.replay.verify import Result
 from streams.replay.windows import verify_windows
@@ -59,9 +60,12 @@ class Written:
         self.process.make(self.slot_ms)
         self.slot_ms += TEN_MIN_MS
 
-    def put(self, alias: str, value: bytes, key: bytes = b"", partition: int = 0) -> None:
-        self.producer.produce(self.net.topic(alias), value, key, partition=partition)
+    def put(self, alias: str, value: bytes, key: bytes = b"", partition: int = 0) -> str:
+        """Returns where it is."""
+        at: list[Any] = []
+        self.producer.produce(self.net.topic(alias), value, key, partition, on_delivery=lambda _, m: at.append(m))
         assert self.producer.flush(30) == 0
+        return f"{at[0].topic()}/{at[0].partition()}/{at[0].offset()}"
 
     def read(self, alias: str) -> list[dict[str, Any]]:
         return events_in_order(self.net.settings, self.net.topic(alias))
@@ -93,38 +97,55 @@ def written(brokers: str, tmp_path: Path) -> Iterator[Written]:
 
 
 def test_forged_records_are_found_and_stop_nobody(written: Written) -> None:
-    """Eight records of an intruder: each is told; the process that starts after them goes on from the true window."""
+    """Each is told at its place, no true one is; the process that starts after them goes on."""
     windows, patterns = written.read("windows"), written.read("patterns")
-    true, ids = windows[-1], {one["pattern_id"] for one in patterns}
-    assert len(ids) == 2
-    broken = patterns[-1] | {"centroid": [{"words": "mail0", "weight": float("nan")}], "name": "x" * 10_000}
-    written.put("patterns", written.encode["pattern"](broken), b"forged")
-    written.put("patterns", b"no pattern")
-    written.put("patterns", written.encode["pattern"](patterns[-1]), b"said again")
-    later = {"slot_ms": true["slot_ms"] + TEN_MIN_MS, "before_ms": true["slot_ms"]}
-    forged = [
-        true | later | {"ranges": [{"partition": 99, "start": 0, "end": 1}]},
-        true | later | {"ranges": []},
-        true | {"slot_ms": true["slot_ms"] + 1},
-        true | {"slot_ms": 4_000_000_000_000 // TEN_MIN_MS * TEN_MIN_MS},
+    true, pattern = windows[-1], patterns[-1]
+    later_ms, digest = true["slot_ms"] + TEN_MIN_MS, digest_of(written.encode["pattern"](pattern))
+    forged = set()
+
+    def put(alias: str, value: bytes) -> None:
+        forged.add(written.put(alias, value))
+
+    def window(**change: Any) -> None:
+        made = true | {"slot_ms": later_ms, "before_ms": true["slot_ms"], "patterns": 0, "digests": b""} | change
+        put("windows", written.encode["window"](made))
+
+    def named(change: dict[str, Any]) -> bytes:
+        value = written.encode["pattern"](pattern | {"slot_ms": later_ms} | change)
+        put("patterns", value)
+        return digest_of(value)
+
+    assert len({one["pattern_id"] for one in patterns}) == 2
+    put("patterns", b"no pattern")
+    put("windows", b"no window")
+    put("patterns", written.encode["pattern"](pattern))  # said again
+    heavy = [{"words": word["words"], "weight": 1.7e308} for word in pattern["centroid"]]
+    names = [
+        named({"centroid": heavy}),
+        named({"centroid": [{"words": "mail0", "weight": float("nan")}]}),
+        *(named({"name": random.Random(n).randbytes(300_000).hex(), "centroid": []}) for n in range(3)),
     ]
-    for window in forged:
-        written.put("windows", written.encode["window"](window | {"patterns": 0, "digests": b""}))
-    written.put("windows", b"no window")
-    # each of them is newer than the true one; only what a process can't tell from a window hides it
+    window(ranges=[{"partition": 99, "start": 0, "end": 1}], digests=b"".join(names), patterns=5)  # s5 follows this one
+    window(ranges=[])
+    window(slot_ms=true["slot_ms"] + 1)
+    window(slot_ms=true["slot_ms"])
+    window(slot_ms=true["slot_ms"], digests=b"x" * 16)
+    window(slot_ms=4_000_000_000_000 // TEN_MIN_MS * TEN_MIN_MS)
+    window(slot_ms=-TEN_MIN_MS, before_ms=None)
+    window(slot_ms=1 << 62, ranges=[], rule=b"another.")
+    window(slot_ms=777, digests=digest)
+    for number in range(1_001):
+        named({"slot_ms": 777, "name": f"{number}"})
+
     newest, own = newest_window(written.net.topology, written.net.settings)
-    assert newest is not None and newest["slot_ms"] == true["slot_ms"] + 1 and own == []
-
-    result = written.verify()
-    assert result.batches == 3
-    assert [finding.kind for finding in result.findings] == ["INVENTED"] * 8
-
+    assert newest is not None and (newest["slot_ms"], len(own)) == (later_ms, 5)
     written.process = written.taken_over()
     written.slot_ms += TEN_MIN_MS
     written.next()
     result = written.verify()
-    assert result.batches == 4 and [finding.kind for finding in result.findings] == ["INVENTED"] * 8
-    print(f"\n8 forged records, 8 found; 4 windows, {result.compared} events compared")
+    assert {finding.where for finding in result.findings} == forged
+    assert {finding.kind for finding in result.findings} == {"INVENTED"} and result.batches == 4
+    print(f"\n{len(forged)} forged records, all found; 4 windows, {result.compared} events compared")
 
 
 def test_a_window_that_leaves_out_texts_is_found(written: Written, monkeypatch: pytest.MonkeyPatch) -> None:
