@@ -183,7 +183,7 @@ def run() -> int:
                 began = time.monotonic()
                 window = patterns.make(slot_ms)
                 took_s = time.monotonic() - began
-                log.info("patterns: %d of %d texts, in %.1f s", len(window.patterns), len(window.texts), took_s)
+                log.info("%d patterns in %d texts, found in %.1f s", len(window.patterns), len(window.texts), took_s)
             watch.commit()
         watch.consumer.close()
     except BrokerError as error:  # it may come back: the supervisor tries again

@@ -196,11 +196,13 @@ def again(topology: Topology, settings: Settings, window: dict[str, Any]) -> Win
     return compute(topology, settings, ranges, window["slot_ms"], [])[0]
 
 
-def window_now(topology: Topology, settings: Settings, now_ms: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """What a window that ends now would say, were it the first."""
+def window_now(
+    topology: Topology, settings: Settings, now_ms: int
+) -> tuple[dict[str, Any], list[dict[str, Any]], Window]:
+    """What a window that ends now would say, were it the first; and the window itself."""
     rule = rule_version(topology)
     ranges = read_ranges(topology, settings, now_ms)
     window, of = compute(topology, settings, ranges, now_ms, [])
     values = [one["value"] for one in pattern_records(topology, "", window, rule, encoder("pattern"))]
     event = window_event(topology, window, of, ranges, now_ms, None, rule, values)
-    return event, [pattern | {"rule": rule} for pattern in window.patterns]
+    return event, [pattern | {"rule": rule} for pattern in window.patterns], window

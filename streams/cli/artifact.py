@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from streams.cli.show import clip, json_option, network, print_json, say, table
-from streams.words import when
+from streams.words import counted, when
 
 
 @click.group()
@@ -46,12 +46,21 @@ def show(wanted: str, as_json: bool) -> None:
             click.echo(_rated(rated))
         table(
             ("time", "step", "artifact", "what", "at"),
-            [(when(s["time_ms"]), s["step"], own, words, s["at"]) for s in steps for own, words in _rows(s)],
+            [
+                (when(s["time_ms"]), s["step"], own, words, s["at"])
+                for s in steps
+                if s["step"] != "linked"  # the family says it shorter
+                for own, words in _rows(s)
+            ],
         )
         if relatives:
-            click.echo(f"\n{len(relatives)} texts that say nearly the same, the oldest first:")
+            links = sum(step["step"] == "linked" for step in steps)
+            click.echo(
+                f"\n{len(relatives)} texts that say nearly the same, by {counted(len({r.node_id for r in relatives}), 'node')}, the oldest "
+                f"first; each beside the most similar one that was compared before it ({counted(links, 'link')} of this artifact: --json):"
+            )
             table(
-                ("seen", "artifact", "node", "repeats"),
+                ("seen", "artifact", "node", "nearly repeats"),
                 [
                     (
                         when(r.seen_ms),
@@ -64,16 +73,53 @@ def show(wanted: str, as_json: bool) -> None:
             )
 
 
+@artifact.command()
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(1), help="How many, the largest first.")
+@json_option
+def families(limit: int, as_json: bool) -> None:
+    """List the texts that were nearly repeated: how often, by how many nodes, since when. One node's alone may be a campaign.
+
+    \b
+    Example:
+      icn artifact families --limit 5
+    """
+    from streams.errors import NotFoundError
+    from streams.watch.family import all_families
+
+    topology, settings = network()
+    found = all_families(topology, settings)
+    if as_json:
+        print_json([one._asdict() for one in found[:limit]])
+        return
+    if not found:
+        raise NotFoundError("no text nearly repeats another one so far", "is s4_near running? icn status")
+    table(
+        ("texts", "nodes", "first", "last", "the oldest of them", "its node"),
+        [
+            (
+                one.texts,
+                f"{one.nodes}" + (" one node's" if one.nodes == 1 else ""),
+                when(one.first_ms),
+                when(one.last_ms),
+                one.artifact_id,
+                one.node_id,
+            )
+            for one in found[:limit]
+        ],
+        right=(0,),
+    )
+    click.echo(f"{counted(len(found), 'family').replace('familys', 'families')} in all; icn artifact show tells of one")
+
+
 def _rated(r: dict[str, Any]) -> str:
     from streams.domain.admiralty import CREDIBILITIES, GRADES_IN_WORDS
-    from streams.words import counted
 
     said = [
         f"{counted(r['principals'], 'independent principal')} reported the same" if r["principals"] else "",
         f"repeated by {counted(r['repeated_by'], 'other node')}" if r["repeated_by"] else "",
         f"{r['confirmed']} confirmed, {r['refuted']} refuted" if r["confirmed"] + r["refuted"] else "",
     ]
-    why = "; ".join(part for part in said if part) or "nobody else has said anything of it"
+    why = "; ".join(part for part in said if part) or "nobody else has said exactly this, and nobody judged it"
     return f"rated {r['grade']}{r['credibility']}: {r['node_id']} {GRADES_IN_WORDS[r['grade']]}; {CREDIBILITIES[r['credibility']]} ({why})"
 
 
@@ -107,9 +153,6 @@ def _rows(step: dict[str, Any]) -> list[tuple[str, str]]:
             (o["artifact_id"], f"{told}: {o['outcome']}" + (f" ({o['reason']})" if o["reason"] else ""))
             for o in event["outcomes"]
         ]
-    if step["step"] == "linked":
-        near = f"near duplicate of {event['near_duplicate_of']}"
-        return [(event["artifact_id"], f"{near}, similarity {event['similarity']:.3f} ({event['method']})")]
     if step["step"] == "corroborated":
         whose = f"{event['by_node_id']} reported the same from another source, for {event['node_id']}"
         return [(event["artifact_id"], f"{whose} ({event['by_artifact_id']})")]

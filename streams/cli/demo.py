@@ -223,7 +223,7 @@ def _show_patterns(topology, settings) -> None:  # type: ignore[no-untyped-def]
 
     click.echo(click.style("\nWhat they speak of, as of now (icn patterns list --now)", bold=True))
     say("finding the patterns …")
-    show_list(*window_now(topology, settings, time.time_ns() // 1_000_000))
+    show_list(*window_now(topology, settings, time.time_ns() // 1_000_000)[:2], now=True)
 
 
 def _wait_for_lag_0(settings, worker) -> None:  # type: ignore[no-untyped-def]

@@ -39,33 +39,46 @@ def list_(plot: Path | None, now: bool, as_json: bool) -> None:
       icn patterns list
       icn patterns list --plot patterns.svg
     """
-    topology, settings, window, found = _of_now() if now else _newest()
     if plot is not None:
-        from streams.agents.windows_written import history
-        from streams.cli.patterns_plot import draw
+        from streams.cli.patterns_plot import check
 
-        _require_rule(topology, window)
-        say("finding the window's patterns again, for their places …")
-        since_ms = max(0, window["slot_ms"] - TIMELINE_MS)  # in compressed time all of them
-        written = [one for one in history(topology, settings, since_ms) if one["slot_ms"] <= window["slot_ms"]]
-        draw(_again(topology, settings, window, found), found, written, plot)
-        say(f"{plot} written")
+        check(plot)
+    topology, settings, window, found, made = _of_now() if now else (*_newest(), None)
     if as_json:
         print_json({"window": _window_json(window), "patterns": [_pattern_json(one) for one in found]})
-        return
-    show_list(window, found)
-    for change in () if now else window["changes"]:
-        click.echo(_change(change))
+    else:
+        show_list(window, found, now)
+        for change in () if now else window["changes"]:
+            click.echo(_change(change))
+    if plot is not None:
+        _plot(topology, settings, window, found, made, plot)
 
 
-def show_list(window: dict[str, Any], found: list[dict[str, Any]]) -> None:
-    """A line each."""
+def _plot(
+    topology: Any, settings: Any, window: dict[str, Any], found: list[dict[str, Any]], made: Window | None, plot: Path
+) -> None:
+    from streams.agents.windows_written import history
+    from streams.cli.patterns_plot import draw
+
+    written = []
+    if made is None:
+        _require_rule(topology, window)
+        say("finding the window's patterns again, for their places …")
+        made = _again(topology, settings, window, found)
+        since_ms = max(0, window["slot_ms"] - TIMELINE_MS)  # in compressed time all of them
+        written = [one for one in history(topology, settings, since_ms) if one["slot_ms"] <= window["slot_ms"]]
+    draw(made, found, written, plot)
+    say(f"{plot} written")
+
+
+def show_list(window: dict[str, Any], found: list[dict[str, Any]], now: bool = False) -> None:
+    """A line each. now: of no window that is written, so there are no ids to ask for."""
     click.echo(_about(window))
     table(
         ("pattern", "name", "texts", "share", "trend", "since", "nodes", "entropy", "confidence"),
         [
             (
-                one["pattern_id"],
+                "(not written)" if now else one["pattern_id"],
                 clip(one["name"], 50),
                 one["size"],
                 f"{one['share']:.0%}",
@@ -79,6 +92,10 @@ def show_list(window: dict[str, Any], found: list[dict[str, Any]]) -> None:
         ],
         right=(2, 3, 6, 8),
     )
+    if found:
+        click.echo(
+            "trend: of its share, in the newest quarter of all texts; emerging: not in the window before; entropy in bits: 0 is one node"
+        )
 
 
 @patterns.command()
@@ -131,11 +148,14 @@ def explain(pattern: str, artifact: str, other: str | None, lime: bool, as_json:
     Example:
       icn patterns explain pattern-5c41fe9049cf 01a20a73-a527-7893-b6eb-7dbf6b42db83
     """
-    from streams.errors import NotFoundError
+    from streams.errors import IcnError, NotFoundError
 
     topology, settings, window, found = _newest()
     ids = [one["pattern_id"] for one in found]
     why = ids.index(_find(found, pattern)["pattern_id"])
+    not_ = ids.index(_find(found, other)["pattern_id"]) if other else None
+    if not_ == why:
+        raise IcnError("a pattern can't be told from itself", "name another one with --not, or none: the next nearest")
     _require_rule(topology, window)
     say(f"finding the patterns of {counted(window['texts'], 'text')} again …")
     made = _again(topology, settings, window, found)
@@ -145,14 +165,18 @@ def explain(pattern: str, artifact: str, other: str | None, lime: bool, as_json:
             f"artifact {artifact} is not among the window's texts",
             "it may be older, be a repetition, or not be in the sample; icn patterns show lists members",
         )
-    not_ = ids.index(_find(found, other)["pattern_id"]) if other else made.found.next_to(text, why)
+    if not_ is None:
+        not_ = made.found.next_to(text, why)
     if not_ is None:
         raise NotFoundError("there is no other pattern in this window", "nothing to be told apart from")
     shares = made.found.explain(text, why, not_)
     margin = made.found.margin(text, why, not_)
     content = made.texts[text].content
+    own = int(made.found.clusters.labels[text])
+    is_in = found[own] if own >= 0 else None
     told: dict[str, Any] = {
         "artifact": artifact,
+        "is_in": is_in and is_in["pattern_id"],
         "pattern": ids[why],
         "not": ids[not_],
         "margin": margin,
@@ -165,7 +189,15 @@ def explain(pattern: str, artifact: str, other: str | None, lime: bool, as_json:
     if as_json:
         print_json(told)
         return
-    click.echo(f"why {ids[why]} ({found[why]['name']})\nand not {ids[not_]} ({found[not_]['name']})\n")
+    if own != why:
+        click.echo(
+            f"{artifact} is not in {ids[why]}, but in "
+            + ("none" if is_in is None else f"{is_in['pattern_id']} ({printable(is_in['name'])})")
+            + "; what speaks for it, and against:\n"
+        )
+    click.echo(
+        f"why {ids[why]} ({printable(found[why]['name'])})\nand not {ids[not_]} ({printable(found[not_]['name'])})\n"
+    )
     largest = sorted(shares, key=lambda pair: -abs(pair[1]))[:SHOWN]
     table(("word", "share"), [(word, f"{share:+.4f}") for word, share in largest], right=(1,))
     rest = sum(share for _, share in shares) - sum(share for _, share in largest)
@@ -181,6 +213,9 @@ def explain(pattern: str, artifact: str, other: str | None, lime: bool, as_json:
             [(w, f"{s:+.4f}") for w, s in ((e["word"], e["weight"]) for e in told["lime"])],
             right=(1,),
         )
+        click.echo(
+            "LIME's weights are of a model that it fits to texts with words left out: compare the order, not the size"
+        )
 
 
 def _newest() -> tuple[Any, Any, dict[str, Any], list[dict[str, Any]]]:
@@ -192,12 +227,13 @@ def _newest() -> tuple[Any, Any, dict[str, Any], list[dict[str, Any]]]:
     if window is None:
         every = topology.protocol["patterns"]["every"]
         raise NotFoundError(
-            "no window is over yet", f"they end every {every}; is s5_patterns running (icn worker), are there ticks?"
+            "no window is over yet",
+            f"they end every {every}; is s5_patterns running (icn worker), are there ticks? icn patterns list --now needs no window",
         )
     return topology, settings, window, found
 
 
-def _of_now() -> tuple[Any, Any, dict[str, Any], list[dict[str, Any]]]:
+def _of_now() -> tuple[Any, Any, dict[str, Any], list[dict[str, Any]], Window]:
     import time
 
     from streams.agents.windows import window_now
@@ -237,7 +273,7 @@ def _find(found: list[dict[str, Any]], wanted: str) -> dict[str, Any]:
         one for one in found if one["pattern_id"].removeprefix("pattern-").startswith(wanted.removeprefix("pattern-"))
     ]
     if len(matching) != 1:
-        known = ", ".join(one["pattern_id"] for one in found[:10]) or "none"
+        known = ", ".join(f"{one['pattern_id']} ({printable(clip(one['name'], 40))})" for one in found[:10]) or "none"
         raise NotFoundError(f'"{wanted}" is no pattern of the newest window', f"there are: {known}")
     return matching[0]
 

@@ -24,7 +24,7 @@ NO_PATTERN = -1  # of a text that shares no word with another one
 TEXTS_MIN = 10
 TOP = 10  # terms of a pattern
 CENTROID_WORDS = 100
-SAID_MORE = 2.0  # times as often as elsewhere, or it is no term of a pattern
+SAID_MORE = 4.0  # times as often as elsewhere, or it is no term of a pattern
 
 
 class Term(NamedTuple):
@@ -159,7 +159,7 @@ def _meant(content: str) -> list[str]:
 
 def _terms(said: Numbered, weights: Weights, clusters: Clusters) -> list[list[Term]]:
     """Class-based TF-IDF (Grootendorst 2022) of phrases of one to three words, with the ratio of frequencies as its IDF: share in the
-    pattern · ln(share in the pattern / share elsewhere) where that ratio is at least 2, so that what everybody says names nothing;
+    pattern · ln(share in the pattern / share elsewhere) where that ratio is at least 4, so that what everybody says names nothing;
     elsewhere each phrase is once more than it is, so that a pattern of nearly all texts has a name too. A phrase within a stronger one,
     or around it, is not said again."""
     counts, phrases = count_phrases(said, weights.columns(said), len(weights.words))

@@ -48,9 +48,9 @@ def succeed(before: Sequence[Shape], now: Sequence[Shape]) -> Succession:
     for index, shape in enumerate(now):
         if index not in same:
             origin = _most(shape.members, before)
-            changes.append(
-                Change("split", index, origin) if origin is not None and origin in lives_on else Change("born", index)
-            )
+            # most of its texts were there: a few old ones among many new ones are no split
+            is_split = origin in lives_on and len(shape.members & before[origin].members) > MOST * len(shape.members)
+            changes.append(Change("split", index, origin) if is_split else Change("born", index))
     for index, shape in enumerate(before):
         if index not in lives_on:
             heir = _most(shape.members, now)

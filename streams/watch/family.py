@@ -21,6 +21,44 @@ class Relative(NamedTuple):
     similarity: float | None
 
 
+class Family(NamedTuple):
+    """texts, nodes: how many. artifact_id, node_id: of the one that was seen first."""
+
+    texts: int
+    nodes: int
+    first_ms: int
+    last_ms: int
+    artifact_id: str
+    node_id: str
+
+
+def all_families(topology: Topology, settings: Settings) -> list[Family]:
+    """The largest first."""
+    texts: dict[bytes, dict[bytes, Relative]] = defaultdict(dict)
+    group: dict[bytes, bytes] = {}  # text -> another one of its family, at last the one that stands for it
+
+    def of(hash_: bytes) -> bytes:
+        while group.setdefault(hash_, hash_) != hash_:
+            group[hash_] = group[group[hash_]]
+            hash_ = group[hash_]
+        return hash_
+
+    links = [e for e, _ in events(settings, topology.topic("links").name, "link") if e["near_dedup_hash"] is not None]
+    for link in links:
+        group[of(link["dedup_hash"])] = of(link["near_dedup_hash"])
+    for link in links:
+        found = texts[of(link["dedup_hash"])]
+        found[link["dedup_hash"]] = _later(link)
+        found.setdefault(link["near_dedup_hash"], _earlier(link))
+    families = []
+    for found in texts.values():
+        inside = sorted(found.values(), key=lambda one: (one.seen_ms, one.artifact_id))
+        nodes = {one.node_id for one in inside}
+        first, last = inside[0], inside[-1]
+        families.append(Family(len(inside), len(nodes), first.seen_ms, last.seen_ms, first.artifact_id, first.node_id))
+    return sorted(families, key=lambda one: (-one.texts, one.first_ms, one.artifact_id))
+
+
 def family(topology: Topology, settings: Settings, hashes: Collection[bytes]) -> list[Relative]:
     """Of the artifact with these dedup_hashes, itself among them, oldest first. Empty: it repeats nothing and nothing repeats it."""
     links = [e for e, _ in events(settings, topology.topic("links").name, "link") if e["near_dedup_hash"] is not None]
