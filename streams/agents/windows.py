@@ -12,7 +12,7 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 from streams.agents.receipts import cloud_event
 from streams.broker.topics import fold, watermarks
 from streams.codec import Undecodable, decoder, encoder
-from streams.domain.clusters import FINEST, RUNS, STABLE
+from streams.domain.clusters import COPIES_ALIKE, COPIES_STABLE, FINEST, RUNS, STABLE
 from streams.domain.sample import Lowest
 from streams.domain.shape import CONTENT_MAX, SHORT, Before, Said, Shape
 from streams.errors import BrokerError
@@ -24,7 +24,10 @@ from streams.units import duration_ms
 if TYPE_CHECKING:
     from streams.domain.window import Window
 
-CRITERION = f"the most of which each is found again by {RUNS} other seeds at a mean Jaccard similarity of {STABLE} or more (Hennig 2007)"
+CRITERION = (
+    f"the most of which each is found again by {RUNS} other seeds at a mean Jaccard similarity of {STABLE} or more (Hennig 2007); and near "
+    f"copies, of a mean cosine to their middle of {COPIES_ALIKE} or more, found again at {COPIES_STABLE} or more, within a pattern"
+)
 SLACK_MS = (
     60_000  # between an artifact's own broker's time and that of its decision, the other way round than it should be
 )

@@ -2,12 +2,13 @@
 
 Too many small groups first (MiniBatchKMeans), then the two whose union costs least are made one again and again (Ward), then each point
 goes to the nearest centroid until nothing moves. How many: the finest cut of which every group is found again with other seeds, by the
-measure and the limit of Hennig 2007: a mean Jaccard similarity of at least 0.75.
+measure and the limit of Hennig 2007: a mean Jaccard similarity of at least 0.75. What the least sure group keeps from being cut off, and is
+surer than any, near copies within a larger group, is one of its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -20,6 +21,9 @@ FINEST = 500  # groups at the most
 RUNS = 4  # with other seeds
 SAMPLE = 1_000  # points that runs are compared on
 STABLE = 0.75  # Jaccard similarity of a group and the most similar one of another run, on average of the runs
+COPIES_ALIKE = 0.9  # mean cosine of near copies to their middle
+COPIES_STABLE = 0.9  # as STABLE
+COPIES_MIN = 3  # of the sample's points
 ROUNDS = 30  # until nothing moves, or so many
 
 
@@ -45,13 +49,39 @@ def cluster(points: Floats, seed: int) -> Clusters:
         for k in sorted(set.intersection(*map(set, runs)))
         if k > 1
     }
-    tried = {k: float(_found_again(one, others).min()) for k, (one, *others) in settled.items()}
+    found = {k: _found_again(one, others) for k, (one, *others) in settled.items()}
+    tried = {k: float(each.min()) for k, each in found.items()}
     k = max((k for k, worst in tried.items() if worst >= STABLE), default=1)
     labels, centroids = _settled(distinct, weights, runs[0].get(k, np.zeros(len(distinct), np.int64)))
-    order = np.argsort(-np.bincount(labels, weights, len(centroids)), kind="stable")
-    labels, centroids = np.argsort(order)[labels], centroids[order]
     stability = _found_again(labels[sample], settled[k][1:], len(centroids)) if k > 1 else np.ones(1)
-    return Clusters(labels[which], centroids, stability, tried)
+    finer = {number: (settled[number][0], each) for number, each in found.items() if number > k}
+    for middle, sure in near_copies(distinct[sample], labels[sample], finer):
+        centroids, stability = np.vstack([centroids, middle]), np.append(stability, sure)
+    if len(centroids) > labels.max() + 1:
+        labels = np.argmax(distinct @ centroids.T, axis=1)
+    sizes = np.bincount(labels, weights, len(centroids))
+    order = np.argsort(-sizes, kind="stable")
+    labels, kept = np.argsort(order)[labels], order[: np.count_nonzero(sizes)]
+    return Clusters(labels[which], centroids[kept], stability[kept], tried)
+
+
+def near_copies(
+    points: Floats, labels: Labels, finer: Mapping[int, tuple[Labels, Floats]]
+) -> Iterator[tuple[Floats, float]]:
+    """(middle, stability) of groups that are less than half of the group they lie in. finer: cuts, (labels, stability of each group), the
+    coarsest first."""
+    taken = np.zeros(len(points), bool)
+    for cut, stability in finer.values():
+        for group in np.flatnonzero(stability >= COPIES_STABLE):
+            mine = cut == group
+            middle = points[mine].mean(axis=0)
+            alike = float(np.linalg.norm(middle))  # of points of length 1
+            if mine.sum() < COPIES_MIN or alike < COPIES_ALIKE or (mine & taken).any():
+                continue
+            around = np.argmax(np.bincount(labels[mine]))
+            if 2 * mine.sum() < np.count_nonzero(labels == around):
+                taken |= mine
+                yield middle / alike, float(stability[group])
 
 
 def _distinct(points: Floats) -> tuple[Floats, Labels, Floats]:

@@ -11,7 +11,7 @@ import pytest
 
 from streams.cli.lime import lime_of
 from streams.cli.patterns_plot import draw
-from streams.domain.clusters import cluster
+from streams.domain.clusters import cluster, near_copies
 from streams.domain.patterns import NO_PATTERN, TEXTS_MIN, Patterns, find
 from streams.domain.shape import Said
 from streams.domain.window import portray
@@ -177,6 +177,47 @@ def test_ten_thousand_near_identical_texts_are_one_pattern_beside_the_others() -
     assert len(set(labels[len(said) :].tolist())) == 1
     ordinary = labels[: len(said)].tolist()
     assert labels[-1] not in ordinary and len(set(ordinary)) == len(set(zip(ordinary, topics, strict=True))) == 3
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3, 4])
+def test_a_campaign_of_near_copies_is_a_pattern_beside_what_has_none(seed: int) -> None:
+    """60 texts in which three words of 30 differ, among 1,000 that say anything of one vocabulary."""
+    rng = random.Random(seed)
+    vocabulary = [f"word{number}" for number in range(300)]
+    campaign = [f"heron{number}" for number in range(30)]
+    said = [" ".join(rng.choices(vocabulary, k=25)) for _ in range(1_000)]
+    said += [" ".join(rng.sample(campaign, 27) + rng.choices(vocabulary, k=3)) for _ in range(60)]
+    found = find(said, seed)
+
+    assert found is not None
+    labels = found.clusters.labels
+    (own,) = set(labels[1_000:].tolist())
+    assert (labels[:1_000] == own).sum() <= 2
+    assert all("heron" in term.words for term in found.terms[own])
+    for text in (0, 500, 1_030):  # each is where it is nearest, so a reason for it is one
+        other = found.next_to(text, int(labels[text]))
+        assert other is not None and found.margin(text, int(labels[text]), other) >= 0
+
+
+@pytest.mark.parametrize(
+    ("copies", "spread", "stability", "found"),
+    [(10, 0.01, 1.0, 1), (10, 0.5, 1.0, 0), (10, 0.01, 0.89, 0), (2, 0.01, 1.0, 0), (60, 0.01, 1.0, 0)],
+    ids=["near copies", "not alike", "not found again", "too few", "most of the group"],
+)
+def test_near_copies_within_a_group_are_one_of_their_own(
+    copies: int, spread: float, stability: float, found: int
+) -> None:
+    """100 points of one group, of which a finer cut sets some apart."""
+    rng = np.random.default_rng(1)
+    points = rng.normal(size=(100, 8))
+    points[:copies] = np.eye(8)[0] + spread * rng.normal(size=(copies, 8))
+    points /= np.linalg.norm(points, axis=1, keepdims=True)
+    finer = np.where(np.arange(100) < copies, 1, 0)
+
+    told = list(near_copies(points, np.zeros(100, int), {2: (finer, np.array([0.5, stability]))}))
+    assert len(told) == found
+    for middle, sure in told:
+        assert sure == stability and (points[:copies] @ middle > 0.99).all()
 
 
 def test_lime_says_by_sampling_what_the_exact_shares_say(three: tuple[Patterns, list[str], list[str]]) -> None:
