@@ -35,7 +35,10 @@ def test_a_repost_is_kept_linked_and_no_fresher_than_what_it_repeats(whole_net: 
         told = [(one["artifact_id"], one["node_id"], one["near_duplicate_of"]) for one in shown["family"]]
         assert told == [(first.artifact_id, "n1", None), (later.artifact_id, "n2", first.artifact_id)]
     assert json.loads(net.icn("artifact", "show", other.artifact_id, "--json").stdout)["family"] == []
-    assert "2 texts that say nearly the same" in net.icn("artifact", "show", later.artifact_id).stdout
+    assert "2 texts that say nearly the same, by 2 nodes" in net.icn("artifact", "show", later.artifact_id).stdout
+    (family,) = json.loads(net.icn("artifact", "families", "--json").stdout)
+    assert (family["texts"], family["nodes"], family["artifact_id"]) == (2, 2, first.artifact_id)
+    assert "1 family in all" in net.icn("artifact", "families").stdout
     recomputed = {stage["stage"]: stage["compared"] for stage in check_replay(net)["stages"]}
     assert (recomputed["s3_sketch"], recomputed["s4_near"]) == (3, 1)
 

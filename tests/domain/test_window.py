@@ -146,6 +146,12 @@ def test_shapes_are_matched_as_a_whole_and_not_first_come() -> None:
     assert succeed(before, now).same == {0: 1, 1: 0}
 
 
+def test_a_few_old_texts_among_many_new_ones_are_no_split() -> None:
+    old = shape(["mail"], range(20))
+    told = succeed([old], [shape(["mail"], range(10)), shape(["leak"], [*range(10, 15), *range(100, 120)])])
+    assert [(change.kind, change.of) for change in told.changes] == [("born", 1)]
+
+
 def test_a_pattern_whose_members_went_nowhere_has_died() -> None:
     told = succeed([shape("ab", [1, 2]), shape("cd", [3, 4])], [shape("ab", [1, 2, 5])])
     assert (told.same, told.changes) == ({0: 0}, [Change("died", 1)])
