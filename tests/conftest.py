@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,10 +17,21 @@ os.environ.pop("COLUMNS", None)  # pytest's workers have one, and a table would 
 
 @pytest.fixture(scope="session")
 def brokers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Bootstrap servers."""
-    broker = LocalBroker(tmp_path_factory.mktemp("kafka"))
-    yield broker.start(owned=True)
-    broker.stop()
+    """Bootstrap servers, one Kafka for all of pytest's workers: who needs it first starts it, and stops it when all are done."""
+    base = tmp_path_factory.getbasetemp()
+    folder = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    servers, broker = folder / "kafka.servers", None
+    with (folder / "kafka.users").open("w") as users:
+        with (folder / "kafka.start").open("w") as start:
+            fcntl.flock(start, fcntl.LOCK_EX)
+            if not servers.exists():
+                broker = LocalBroker(folder / "kafka")
+                servers.write_text(broker.start(owned=True))
+            fcntl.flock(users, fcntl.LOCK_SH)
+        yield servers.read_text()
+        if broker is not None:
+            fcntl.flock(users, fcntl.LOCK_EX)
+            broker.stop()
 
 
 @pytest.fixture

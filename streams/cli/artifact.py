@@ -20,7 +20,7 @@ def artifact() -> None:
 @json_option
 def show(wanted: str, as_json: bool) -> None:
     """Show its whole life with coordinates: sent, admitted, decided, receipts, sightings, scores; and the family of texts that nearly
-    repeat it. Exit code 1 if it is unknown.
+    repeat it. HASH: the content's, the key of artifacts.decided. Exit code 1 if it is unknown.
 
     \b
     Example:
@@ -108,7 +108,7 @@ def families(limit: int, as_json: bool) -> None:
         ],
         right=(0,),
     )
-    click.echo(f"{counted(len(found), 'family').replace('familys', 'families')} in all; icn artifact show tells of one")
+    click.echo(f"{len(found)} {'family' if len(found) == 1 else 'families'} in all; icn artifact show tells of one")
 
 
 def _rated(r: dict[str, Any]) -> str:

@@ -13,7 +13,6 @@ from streams.words import counted, printable, when
 if TYPE_CHECKING:
     from streams.domain.window import Window
 
-SHOWN = 15  # words of an explanation
 TIMELINE_MS = 24 * 3_600_000
 
 
@@ -148,6 +147,7 @@ def explain(pattern: str, artifact: str, other: str | None, lime: bool, as_json:
     Example:
       icn patterns explain pattern-5c41fe9049cf 01a20a73-a527-7893-b6eb-7dbf6b42db83
     """
+    from streams.cli.patterns_explanation import show_explanation
     from streams.errors import IcnError, NotFoundError
 
     topology, settings, window, found = _newest()
@@ -189,33 +189,7 @@ def explain(pattern: str, artifact: str, other: str | None, lime: bool, as_json:
     if as_json:
         print_json(told)
         return
-    if own != why:
-        click.echo(
-            f"{artifact} is not in {ids[why]}, but in "
-            + ("none" if is_in is None else f"{is_in['pattern_id']} ({printable(is_in['name'])})")
-            + "; what speaks for it, and against:\n"
-        )
-    click.echo(
-        f"why {ids[why]} ({printable(found[why]['name'])})\nand not {ids[not_]} ({printable(found[not_]['name'])})\n"
-    )
-    largest = sorted(shares, key=lambda pair: -abs(pair[1]))[:SHOWN]
-    table(("word", "share"), [(word, f"{share:+.4f}") for word, share in largest], right=(1,))
-    rest = sum(share for _, share in shares) - sum(share for _, share in largest)
-    if len(shares) > len(largest):
-        click.echo(f"{counted(len(shares) - len(largest), 'other word')}: {rest:+.4f}")
-    click.echo(
-        f"together {sum(share for _, share in shares):+.4f} = the margin, cosine to the one minus cosine to the other\n"
-    )
-    click.echo(clip(_marked(printable(" ".join(content.split())), {w for w, share in largest if share > 0}), 1500))
-    if lime:
-        table(
-            ("LIME", "weight"),
-            [(w, f"{s:+.4f}") for w, s in ((e["word"], e["weight"]) for e in told["lime"])],
-            right=(1,),
-        )
-        click.echo(
-            "LIME's weights are of a model that it fits to texts with words left out: compare the order, not the size"
-        )
+    show_explanation(told, {one["pattern_id"]: one["name"] for one in found}, content)
 
 
 def _newest() -> tuple[Any, Any, dict[str, Any], list[dict[str, Any]]]:
@@ -289,15 +263,6 @@ def _about(window: dict[str, Any]) -> str:
 def _change(change: dict[str, Any]) -> str:
     other = {"merged": f" into {change['other']}", "split": f" from {change['other']}"}.get(change["kind"], "")
     return printable(f"{change['kind']}{other}: {change['pattern_id']} ({clip(change['name'], 100)})")
-
-
-def _marked(content: str, words: set[str]) -> str:
-    import re
-
-    if not words:
-        return content
-    said = "|".join(sorted(map(re.escape, words), key=len, reverse=True))
-    return re.sub(rf"(?i)(?<!\w)({said})(?!\w)", lambda m: click.style(f"[{m[1]}]", bold=True), content)
 
 
 def _window_json(window: dict[str, Any]) -> dict[str, Any]:

@@ -77,9 +77,9 @@ def test_patterns_are_listed_explained_drawn_and_found_again(brokers: str, tmp_p
         elsewhere = net.icn("patterns", "explain", other["pattern_id"], lone["members"][0]).stdout
         assert f"is not in {other['pattern_id']}, but in {wanted}" in elsewhere
         itself = net.icn("patterns", "explain", wanted, lone["members"][0], "--not", wanted, check=False)
-        assert itself.returncode == 1 and "can't be told from itself" in itself.stderr
+        assert itself.returncode == 2 and "can't be told from itself" in itself.stderr
         nowhere = net.icn("patterns", "list", "--plot", str(tmp_path / "none" / "map.svg"), check=False)
-        assert nowhere.returncode == 1 and "is no folder" in nowhere.stderr and not nowhere.stdout
+        assert nowhere.returncode == 2 and "is no folder" in nowhere.stderr and not nowhere.stdout
         missing = net.icn("patterns", "show", "pattern-none", check=False)
         assert missing.returncode == 1 and "no pattern of the newest window" in missing.stderr
 
