@@ -42,7 +42,7 @@ def portray(
     texts: Sequence[Said], before: Sequence[Before], slot_ms: int, seed: int, lists: Mapping[str, Sequence[str]]
 ) -> Window:
     """slot_ms: when the window ends; texts: each content once; lists: of words, for the characteristics."""
-    texts = sorted(texts, key=lambda text: text.hash)
+    texts = sorted(texts, key=lambda text: (_order(text.content), text.hash))
     found = find([text.content for text in texts], seed)
     labels = found.clusters.labels if found else np.zeros(0, np.int64)
     members = [np.flatnonzero(labels == label) for label in range(len(found.terms) if found else 0)]
@@ -109,6 +109,11 @@ def _patterns(
             }
         )
     return made
+
+
+def _order(content: str) -> bytes:
+    """As good as drawn. Not the content_hash, which a deployment's key is in: the same texts give the same groups everywhere."""
+    return hashlib.blake2b(content.encode(errors="surrogatepass"), digest_size=16).digest()
 
 
 def _new_id(slot_ms: int, shape: Shape) -> str:

@@ -115,7 +115,7 @@ def test_forged_records_are_found_and_stop_nobody(written: Written) -> None:
         put("patterns", value)
         return digest_of(value)
 
-    assert len({one["pattern_id"] for one in patterns}) == 2
+    assert len({one["pattern_id"] for one in patterns}) >= 2
     put("patterns", b"no pattern")
     put("windows", b"no window")
     put("patterns", written.encode["pattern"](pattern))  # said again

@@ -111,6 +111,17 @@ def test_the_order_of_the_texts_changes_no_byte(apart: Any) -> None:
     assert window.patterns == portray(rng.sample(texts, len(texts)), [], 0, 1, LISTS).patterns
 
 
+def test_another_deployments_hashes_change_nothing_but_the_ids(apart: Any) -> None:
+    """The same texts under another key: the same groups, named and judged alike."""
+    _, texts, _, _ = apart
+    told = []
+    for key in (b"one", b"other"):
+        hashed = [t._replace(hash=hashlib.blake2b(t.hash, key=key, digest_size=32).digest()) for t in texts]
+        patterns = portray(hashed, [], 1000, 1, LISTS).patterns
+        told.append([{k: v for k, v in one.items() if k not in ("pattern_id", "member_hashes")} for one in patterns])
+    assert told[0] == told[1] and told[0]
+
+
 def test_a_campaign_of_one_node_has_no_entropy(apart: Any) -> None:
     _, texts, _, _ = apart
     spread = [t._replace(nodes={f"n{n % 8}": 1}) if "mail" in t.content else t for n, t in enumerate(texts)]
