@@ -179,10 +179,8 @@ class _Decider:
             return None
 
     def _vector(self, number: int, text: Text, weights: Idf) -> Vector:
-        key = (
-            weights.version,
-            number,
-        )  # not by dedup_hash: a text that came again beyond the horizon may be cut elsewhere
+        # not by dedup_hash: a text that came again beyond the horizon may be cut elsewhere
+        key = weights.version, number
         made = self._vectors.get(key)
         if made is None:
             if len(self._vectors) >= CACHED:

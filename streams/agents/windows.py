@@ -131,8 +131,7 @@ def compute(
 ) -> tuple[Window, int]:
     """The window that ends there, and how many texts are in it. One thread: with more the last digits depend on their number."""
     import sklearn.cluster
-    import sklearn.decomposition
-    import sklearn.feature_extraction.text  # noqa: F401  # only what is loaded has its threads limited
+    import sklearn.decomposition  # noqa: F401  # only what is loaded has its threads limited
     from threadpoolctl import threadpool_limits
 
     from streams.domain.window import portray  # takes a second to import: not before it is needed

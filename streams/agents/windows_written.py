@@ -27,23 +27,25 @@ def newest_window(topology: Topology, settings: Settings) -> tuple[dict[str, Any
                 newest = event, message.timestamp()[1]
         if newest is not None:
             window, written_ms = newest
-            return window, patterns_of(topology, settings, [window], max(0, written_ms - SLACK_MS))
+            return window, patterns_of(topology, settings, [window], written_ms)
     return None, []
 
 
 def history(topology: Topology, settings: Settings, since_ms: int) -> list[dict[str, Any]]:
     """Every pattern of every window written since then, in order. Raises BrokerError."""
     windows = [event for event, _ in events(settings, topology.topic("windows").name, "window", since_ms=since_ms)]
-    return patterns_of(topology, settings, windows, max(0, since_ms - SLACK_MS))
+    return patterns_of(topology, settings, windows, since_ms)
 
 
 def patterns_of(
     topology: Topology, settings: Settings, windows: Iterable[dict[str, Any]], since_ms: int
 ) -> list[dict[str, Any]]:
-    """Those that one of these windows says are its own, in the order of the topic."""
+    """Those that one of these windows, written since then, says are its own, in the order of the topic."""
     wanted = {(window["slot_ms"], digest) for window in windows for digest in digests_of(window)}
     found = []
-    for event, message in events(settings, topology.topic("patterns").name, "pattern", since_ms=since_ms):
+    for event, message in events(
+        settings, topology.topic("patterns").name, "pattern", since_ms=max(0, since_ms - SLACK_MS)
+    ):
         identity = event["slot_ms"], digest_of(message.value())
         if identity in wanted:
             wanted.remove(identity)  # said again by somebody, it is no second one

@@ -205,15 +205,14 @@ def _show_top(topology, settings) -> None:  # type: ignore[no-untyped-def]
 
 
 def _show_repeats(topology, settings) -> None:  # type: ignore[no-untyped-def]
-    from streams.broker.topics import events
+    from streams.watch.family import all_families
 
-    links = [link for link, _ in events(settings, topology.topic("links").name, "link")]
-    families = Counter(family for _, family in {(link["dedup_hash"], link["family"]) for link in links})
-    later = len({link["dedup_hash"] for link in links})
-    largest = 1 + max(families.values(), default=0)
+    families = all_families(topology, settings)
+    texts = sum(one.texts for one in families)
+    largest = max((one.texts for one in families), default=0)
     click.echo(
-        f"\n{later:,} texts nearly repeat an earlier one, in {len(families):,} families, the largest of {largest}: "
-        "kept, linked, and no fresher"
+        f"\n{texts:,} texts nearly repeat each other, in {len(families):,} families, the largest of {largest}: "
+        "kept, linked, and no fresher (icn artifact families)"
     )
 
 

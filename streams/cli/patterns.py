@@ -13,6 +13,7 @@ from streams.words import counted, printable, when
 if TYPE_CHECKING:
     from streams.domain.window import Window
 
+OF_WINDOWS, NUMBERS = ("pattern", "trend", "since"), ("texts", "share", "nodes", "confidence")  # columns
 TIMELINE_MS = 24 * 3_600_000
 
 
@@ -71,27 +72,27 @@ def _plot(
 
 
 def show_list(window: dict[str, Any], found: list[dict[str, Any]], now: bool = False) -> None:
-    """A line each. now: of no window that is written, so there are no ids to ask for."""
+    """A line each. now: of no window that is written, so there is no id to ask for, and none before it."""
     click.echo(_about(window))
-    table(
-        ("pattern", "name", "texts", "share", "trend", "since", "nodes", "entropy", "confidence"),
-        [
-            (
-                "(not written)" if now else one["pattern_id"],
-                clip(one["name"], 50),
-                one["size"],
-                f"{one['share']:.0%}",
-                one["trend"],
-                when(one["born_ms"]),
-                one["nodes"],
-                f"{one['source_entropy_bits']:.2f}" + (" one node's" if one["nodes"] == 1 else ""),
-                f"{one['confidence']:.2f}",
-            )
-            for one in found
-        ],
-        right=(2, 3, 6, 8),
-    )
-    if found:
+    columns = ("pattern", "name", "texts", "share", "trend", "since", "nodes", "entropy", "confidence")
+    rows = [
+        (
+            one["pattern_id"],
+            clip(one["name"], 50),
+            one["size"],
+            f"{one['share']:.0%}",
+            one["trend"],
+            when(one["born_ms"]),
+            one["nodes"],
+            f"{one['source_entropy_bits']:.2f}" + (" one node's" if one["nodes"] == 1 else ""),
+            f"{one['confidence']:.2f}",
+        )
+        for one in found
+    ]
+    shown = [at for at, name in enumerate(columns) if not now or name not in OF_WINDOWS]
+    right = [number for number, at in enumerate(shown) if columns[at] in NUMBERS]
+    table([columns[at] for at in shown], [[row[at] for at in shown] for row in rows], right=right)
+    if found and not now:
         click.echo(
             "trend: of its share, in the newest quarter of all texts; emerging: not in the window before; entropy in bits: 0 is one node"
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
 from streams.broker.topics import events
@@ -34,51 +34,45 @@ class Family(NamedTuple):
 
 def all_families(topology: Topology, settings: Settings) -> list[Family]:
     """The largest first."""
-    texts: dict[bytes, dict[bytes, Relative]] = defaultdict(dict)
-    group: dict[bytes, bytes] = {}  # text -> another one of its family, at last the one that stands for it
-
-    def of(hash_: bytes) -> bytes:
-        while group.setdefault(hash_, hash_) != hash_:
-            group[hash_] = group[group[hash_]]
-            hash_ = group[hash_]
-        return hash_
-
-    links = [e for e, _ in events(settings, topology.topic("links").name, "link") if e["near_dedup_hash"] is not None]
-    for link in links:
-        group[of(link["dedup_hash"])] = of(link["near_dedup_hash"])
-    for link in links:
-        found = texts[of(link["dedup_hash"])]
-        found[link["dedup_hash"]] = _later(link)
-        found.setdefault(link["near_dedup_hash"], _earlier(link))
     families = []
-    for found in texts.values():
-        inside = sorted(found.values(), key=lambda one: (one.seen_ms, one.artifact_id))
-        nodes = {one.node_id for one in inside}
-        first, last = inside[0], inside[-1]
+    for inside in map(_in_order, _groups(topology, settings)):
+        first, last, nodes = inside[0], inside[-1], {one.node_id for one in inside}
         families.append(Family(len(inside), len(nodes), first.seen_ms, last.seen_ms, first.artifact_id, first.node_id))
     return sorted(families, key=lambda one: (-one.texts, one.first_ms, one.artifact_id))
 
 
 def family(topology: Topology, settings: Settings, hashes: Collection[bytes]) -> list[Relative]:
     """Of the artifact with these dedup_hashes, itself among them, oldest first. Empty: it repeats nothing and nothing repeats it."""
+    mine = [group for group in _groups(topology, settings) if not group.keys().isdisjoint(hashes)]
+    return _in_order({hash_: one for group in mine for hash_, one in group.items()})
+
+
+def _groups(topology: Topology, settings: Settings) -> list[dict[bytes, Relative]]:
+    """The texts, by dedup_hash, that links lead from one to another of."""
     links = [e for e, _ in events(settings, topology.topic("links").name, "link") if e["near_dedup_hash"] is not None]
     beside: dict[bytes, set[bytes]] = defaultdict(set)
+    found: dict[bytes, Relative] = {}
     for link in links:
         one, other = link["dedup_hash"], link["near_dedup_hash"]
         beside[one].add(other)
         beside[other].add(one)
-    members: set[bytes] = set()
-    ahead = [hash_ for hash_ in hashes if hash_ in beside]
-    while ahead:
-        if (hash_ := ahead.pop()) not in members:
-            members.add(hash_)
-            ahead += beside[hash_]
-    found: dict[bytes, Relative] = {}
-    for link in links:
-        if link["dedup_hash"] in members:
-            _note(found, link["dedup_hash"], _later(link))
-            found.setdefault(link["near_dedup_hash"], _earlier(link))
-    return sorted(found.values(), key=lambda one: (one.seen_ms, one.artifact_id))
+        _note(found, one, _later(link))
+        found.setdefault(other, _earlier(link))
+    groups, seen = [], set[bytes]()
+    for start in beside:
+        members, ahead = set[bytes](), [start]
+        while ahead:
+            if (hash_ := ahead.pop()) not in seen:
+                seen.add(hash_)
+                members.add(hash_)
+                ahead += beside[hash_]
+        if members:
+            groups.append({hash_: found[hash_] for hash_ in members})
+    return groups
+
+
+def _in_order(group: Mapping[bytes, Relative]) -> list[Relative]:
+    return sorted(group.values(), key=lambda one: (one.seen_ms, one.artifact_id))
 
 
 def _note(found: dict[bytes, Relative], hash_: bytes, told: Relative) -> None:

@@ -29,7 +29,7 @@ def test_the_demo_runs_from_the_first_line_to_the_last(tmp_path: Path) -> None:
         "quota_exceeded, retry after",
         "inflation_detected",
         "Top priorities: score =",
-        "texts nearly repeat an earlier one",
+        "texts nearly repeat each other",
         "What they speak of",
         "residual 0",
         "identical: every output is what its inputs give, byte for byte",

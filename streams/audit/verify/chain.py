@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -49,11 +49,6 @@ class Chain:
         self._orphans: list[int] = []  # offsets of corrupt records that may be anybody's
         self._previous: list[tuple[bytes, int, int]] = []  # (run, last seq, offset of the process_start that says so)
 
-    def link_all(self, records: Iterable[tuple[Item, bytes]]) -> None:
-        """Records in offset order, each with the hash that its bytes have."""
-        for item, hashed in records:
-            self.link(item, hashed)
-
     def count(self, items: Sequence[Item]) -> None:
         """They count."""
         self.records += len(items)
@@ -68,7 +63,7 @@ class Chain:
             self.visit(item)
 
     def link(self, item: Item, hashed: bytes) -> None:
-        """One that may be anything."""
+        """One that may be anything, in offset order. hashed: the hash that its bytes have."""
         offset, key, value = item.offset, item.key or b"", item.value or b""
         claimed, seq = value[-32:], int.from_bytes(value[SEQ], "big")
         if claimed != hashed:

@@ -136,7 +136,8 @@ class Verifier:
         self._fed += len(batch)
         self.sealed.place_all(entries)
         self.chain.count(batch[:whole])
-        self.chain.link_all(records)
+        for item, hashed in records:
+            self.chain.link(item, hashed)
         for offset in foreign:
             self.result.foreign += 1
             if self.sealed.has_entries and offset not in self.findings.marked:
