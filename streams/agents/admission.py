@@ -14,6 +14,7 @@ from streams.domain.artifact import ID_MAX
 from streams.domain.identity import seal
 from streams.domain.priority import Weights, claim
 from streams.domain.quota import EMPTY, OVER_A_LIMIT, Used, in_hour, may_enter, retry_after_ms, share_of
+from streams.domain.tlp import RED, marking
 from streams.runtime.stage import Batch, Context, Decided, Record, Rows, look_up
 from streams.secrets import derive, key_id
 from streams.tables.depth import DEPTH, HERE
@@ -166,6 +167,7 @@ class Admission:
             "node_hour_limit": standing.quota,
             "undecided": self.undecided,
             "assignment": artifact["assignment"],
+            "tlp": marking(artifact["metadata"]) or RED,
         }
         if limits.counts_simulated or not artifact["simulated"]:
             sums = self.sums[candidate.node_id]

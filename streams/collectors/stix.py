@@ -15,6 +15,7 @@ from streams.collectors.file import OPTIONS as FILE_OPTIONS
 from streams.collectors.file import FileCollector
 from streams.collectors.http import canonical
 from streams.collectors.options import read
+from streams.domain.tlp import strictest
 
 REMEMBERED = 50_000  # objects
 SKIPPED_MAX = 20
@@ -31,7 +32,6 @@ TLP = {
     "marking-definition--f88d31f6-486f-44da-b317-01333bde0b82": "AMBER",
     "marking-definition--5e57c739-391a-4eb3-b6be-7d15ca92d5ed": "RED",
 }
-ORDER = ("CLEAR", "GREEN", "AMBER", "AMBER+STRICT", "RED")
 
 
 class StixCollector:
@@ -109,7 +109,7 @@ def _item(one: Mapping[str, Any], location: str) -> dict[str, Any]:
     marks = [TLP[mark] for mark in one.get("object_marking_refs", ()) if mark in TLP]
     metadata = {"source_type": "stix", "collection_method": "stix", "stix_type": one["type"]}
     if marks:
-        metadata["tlp"] = max(marks, key=ORDER.index)  # the strictest
+        metadata["tlp"] = strictest(marks)
     item = {
         "content": canonical(one),
         "content_type": "stix",

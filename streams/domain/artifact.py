@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
+from streams.domain.tlp import ORDER, marking
+
 CONTENT_TYPE_MAX = 64  # characters
 ID_MAX = 128  # characters of an artifact id, a node id, an assignment
 SOURCE_MAX = 4096  # characters
@@ -66,6 +68,8 @@ def find_flaw(artifact: Mapping[str, Any], limits: Limits) -> Flaw | None:
         and (size := sum(len(k.encode()) + len(v.encode()) for k, v in metadata.items())) > limits.metadata_bytes_max
     ):
         return Flaw("metadata_too_large", f"metadata has {size} bytes; at most {limits.metadata_bytes_max}")
+    if "tlp" in metadata and marking(metadata) is None:
+        return Flaw("out_of_range", f"metadata's tlp is {metadata['tlp'][:40]!r}; one of {', '.join(ORDER)}, or none")
     return None
 
 

@@ -32,6 +32,10 @@ KEY = b"k" * 32
         ({"source": "s" * 4097}, "out_of_range"),
         ({"metadata": {str(i): "" for i in range(257)}}, "metadata_too_large"),
         ({"metadata": {"k": "v" * (65 << 10)}}, "metadata_too_large"),
+        ({"metadata": {"tlp": "tlp:amber+strict"}}, None),
+        ({"metadata": {"tlp": "WHITE"}}, None),
+        ({"metadata": {"tlp": "PURPLE"}}, "out_of_range"),
+        ({"metadata": {"tlp": ""}}, "out_of_range"),
     ],
 )
 def test_what_is_out_of_its_limits_is_named_never_fixed(fields: dict, reason: str | None) -> None:
