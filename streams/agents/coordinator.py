@@ -141,7 +141,7 @@ class Coordinator:
             self.producer.init_transactions(FENCE_TIMEOUT_S)
         except KafkaException as error:
             raise Fatal(f"can't take over {self.topology.deployment}-{STAGE}: {error.args[0].str()}") from error
-        self.inbox = Inbox(self.topology, self.settings, SOURCES)
+        self.inbox = Inbox(self.topology, self.settings, STAGE, SOURCES)
         decode = decoder("tick")
         for message in fold(self.settings, self.topology.topic("ticks").name):
             try:

@@ -45,6 +45,7 @@ class Tools:
         self.slice_receipt = slicer("receipt", "status", ("node_id", "stage", "accepted", "refused", "claimed"))
         self.encode, self.encode_vote = encoder("reputation"), encoder("vote")
         self.seal_key = derive(context.secret, "facts-seal")
+        self.scenario_key = derive(context.secret, "scenario-seal")
         judge_key = derive(context.secret, "judge-token")
         self.judge_token = lru_cache(65536)(lambda name, generation: node_token(judge_key, name, generation))
 

@@ -1,4 +1,5 @@
-"""What the coordinator reads: several topics, each partition in order, and between them an order that does not depend on who was faster."""
+"""What the coordinator and the feed read: several topics, each partition in order, and between them an order that does not depend on who
+was faster."""
 
 from __future__ import annotations
 
@@ -8,8 +9,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient
 
-from streams.broker.topics import ends
+from streams.broker.topics import ends, ends_of
 from streams.errors import BrokerError
 from streams.runtime.reread import as_record
 from streams.runtime.stage import Record
@@ -29,20 +31,43 @@ class Letter(NamedTuple):
 
 
 class Inbox:
-    """sources: aliases, in the order in which what arrived together is taken. Reads from the beginning. Raises BrokerError."""
+    """reader: whose. sources: aliases, in the order in which what arrived together is taken. since_ms: source -> broker's time from which
+    it is read; of others from the beginning. Raises BrokerError."""
 
-    def __init__(self, topology: Topology, settings: Settings, sources: Sequence[str]) -> None:
+    def __init__(
+        self,
+        topology: Topology,
+        settings: Settings,
+        reader: str,
+        sources: Sequence[str],
+        since_ms: Mapping[str, int] | None = None,
+    ) -> None:
         self.sources = sources
         self.alias = {topology.topic(alias).name: alias for alias in sources}
+        self.names = {alias: name for name, alias in self.alias.items()}
+        self.admin = AdminClient(
+            settings.librdkafka()
+        )  # of its own: a question to the consumer's broker waits behind its long fetches
         self.consumer = Consumer(
-            settings.librdkafka_reader(**{"client.id": "icn-coordinator", "enable.partition.eof": False})
+            settings.librdkafka_reader(**{"client.id": f"icn-{reader}", "enable.partition.eof": False})
         )
         self.waiting: dict[tuple[str, int], deque[Record]] = {}
         self.read: dict[tuple[str, int], int] = {}
         for name, alias in self.alias.items():
             for partition, (low, _) in ends(self.consumer, name).items():
                 self.waiting[alias, partition], self.read[alias, partition] = deque(), low
+        for alias, at_ms in (since_ms or {}).items():
+            self._start(topology.topic(alias).name, alias, at_ms)
         self.consumer.assign([TopicPartition(topology.topic(a).name, p, low) for (a, p), low in self.read.items()])
+
+    def _start(self, name: str, alias: str, at_ms: int) -> None:
+        asked = [TopicPartition(name, p, max(0, at_ms)) for a, p in self.read if a == alias]
+        try:
+            found = self.consumer.offsets_for_times(asked, timeout=30)
+        except KafkaException as error:
+            raise BrokerError(f"{name}: {error.args[0].str()}", "is the broker running? icn broker status") from error
+        for at, (_, end) in zip(found, (ends(self.consumer, name)[at.partition] for at in found), strict=True):
+            self.read[alias, at.partition] = at.offset if at.offset >= 0 else end
 
     def poll(self, timeout_s: float) -> set[str]:
         """Take in what has come; of which sources something is waiting."""
@@ -83,8 +108,8 @@ class Inbox:
 
     def ends(self) -> dict[str, int]:
         """source/partition -> end, as of now. Raises BrokerError."""
-        found = {alias: ends(self.consumer, name) for name, alias in self.alias.items()}
-        return {f"{alias}/{p}": high for alias, of in found.items() for p, (_, high) in of.items()}
+        found = ends_of(self.admin, [TopicPartition(self.names[alias], p) for alias, p in self.read])
+        return {f"{self.alias[at.topic]}/{at.partition}": end for at, end in found.items()}
 
     def _wait_for(self, until: Mapping[str, int]) -> None:
         missing = {key: until.get(f"{key[0]}/{key[1]}", 0) for key in self.read}

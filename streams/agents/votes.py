@@ -9,7 +9,9 @@ from streams.codec import Undecodable
 from streams.domain import reputation as rep
 from streams.domain.identity import NAME_MAX, is_said_by, is_sealed
 from streams.domain.judge import Judge, vote, vote_weight
+from streams.domain.priority import published
 from streams.domain.reputation import Heard, Reputation
+from streams.domain.scenario import is_fed
 from streams.runtime.stage import Record
 from streams.tables.counted import key as once
 
@@ -17,8 +19,10 @@ TESTING_WEIGHT_MIN = 0.4  # a vote that weighs less tests no claim
 WHY_IGNORED = {
     "too_many": "more votes in this hour or day than one judge may give",
     "unknown_node": "no such node is registered",
-    "unknown_artifact": "these are no facts of this deployment: the seal does not fit, or the outcome is neither confirmed nor refuted",
+    "unknown_artifact": "these are no facts of this deployment: the seal does not fit, or the outcome is unknown",
     "simulated": "the artifact is simulated, the deployment is not",
+    "unclear": "the judge can't tell",
+    "not_fed": "it answers a scenario that was never fed: the seal does not fit",
     "own_artifact": "judge and node answer to the same principal",
     "on_probation": "the judge is a node whose probation is not over",
     "out_of_time": "judged_at is more than a day from the broker's time: an old verdict sent again, or a wrong clock",
@@ -41,6 +45,9 @@ class Votes:
         name = event["judge"]
         if max(len(event[field]) for field in ("judge", "node_id", "artifact_id", "verdict_id")) > NAME_MAX:
             self.fleet.dead(record, "out_of_range", f"an id has more than {NAME_MAX} characters")
+            return
+        if not 0 <= event["weight"] <= 1:  # also NaN
+            self.fleet.dead(record, "out_of_range", f"weight is {event['weight']!r}; a number in [0, 1]")
             return
         judge = self.fleet.judge(name)
         if judge is None:
@@ -67,6 +74,7 @@ class Votes:
                 found = rep.brigade(self.rules, as_node)
                 self.fleet.publish(name, as_node, found, found.epoch, "brigading", record.timestamp, record)
         weight = vote_weight(judge, None if as_node is None else rep.effective(self.rules, as_node))
+        weight = published(weight * event["weight"])
         node, tested = self.fleet.node(event["node_id"]), False
         if ignored is not None:
             weight = 0.0
@@ -114,8 +122,12 @@ class Votes:
         node, as_node = self.fleet.node(event["node_id"]), self._as_node(name, judge)
         if node is None:
             return "unknown_node"
-        if event["outcome"] not in ("confirmed", "refuted") or not self._is_ours(event):
+        if event["outcome"] not in ("confirmed", "refuted", "unclear") or not self._is_ours(event):
             return "unknown_artifact"
+        if event["scenario_id"] is not None and not is_fed(
+            self.tools.scenario_key, event["scenario_slot_ms"], event["dedup_hash"], event["scenario_seal"]
+        ):
+            return "not_fed"
         if event["simulated"] and not self.tools.counts_simulated:
             return "simulated"
         same_name = self.fleet.node(name)
@@ -125,6 +137,8 @@ class Votes:
             return "on_probation"
         if not self.fleet.may_count(self._vote_key(event, name), at_ms):
             return "repeated"
+        if event["outcome"] == "unclear":
+            return "unclear"
         skew_ms = abs(event["judged_at"] - at_ms)
         return "out_of_time" if skew_ms > rep.DAY_MS and not self.tools.counts_simulated else None
 

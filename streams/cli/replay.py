@@ -50,6 +50,7 @@ def replay(verify: bool, stages: tuple[str, ...], from_ms: int | None, to_ms: in
     from streams.replay.conservation import balance
     from streams.replay.coordination import verify_coordinator
     from streams.replay.follow import read_history
+    from streams.replay.phoenix import verify_feed
     from streams.replay.verify import SHOWN_MAX
     from streams.replay.verify import verify as verify_stage
     from streams.replay.windows import verify_windows
@@ -61,11 +62,12 @@ def replay(verify: bool, stages: tuple[str, ...], from_ms: int | None, to_ms: in
     history = read_history(topology, settings)
     results = []
     named = [one for stage in stages if stage != COORDINATOR for one in topology.named(stage)]
+    woken = {"s5_patterns": verify_windows, "s6_phoenix": verify_feed}
     wanted = named if stages else [*topology.agents, *topology.windows]
     for name in wanted:
         if name in topology.windows:
             rule = rule_version(topology)
-            results.append(verify_windows(topology, settings, rule, from_ms, to_ms, progress))
+            results.append(woken[name](topology, settings, rule, from_ms, to_ms, progress))
             continue
         stage, rule = load_stage(name, topology, settings)
         results.append(verify_stage(topology, settings, stage, rule, history, from_ms, to_ms, progress))

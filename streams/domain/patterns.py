@@ -13,13 +13,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from streams.domain.clusters import Clusters, Floats, cluster
-from streams.domain.phrases import Numbered, Numbers, count_phrases, counted
-from streams.domain.sketch import words
+from streams.domain.meaning import Weights, directions_of, meant
+from streams.domain.phrases import Numbered, Numbers, count_phrases
 
-DIRECTIONS = 100
-WORDS_MAX = 30_000  # the most frequent ones
-IN_TEXTS_MIN, IN_TEXTS_MIN_SHARE = 2, 0.0005
-COMMON_SHARE = 0.5
 NO_PATTERN = -1  # of a text that shares no word with another one
 TEXTS_MIN = 10
 TOP = 10  # terms of a pattern
@@ -61,7 +57,7 @@ class Patterns:
 
     def cosines(self, contents: Sequence[str]) -> Floats:
         """(n, k): of any texts, to all centroids. For explainers that ask a black box."""
-        rows = self._weights.weigh(Numbered.of(map(_meant, contents)))
+        rows = self._weights.weigh(Numbered.of(map(meant, contents)))
         points = rows @ self._directions.T
         return (points / np.maximum(np.linalg.norm(points, axis=1, keepdims=True), 1e-12)) @ self.clusters.centroids.T
 
@@ -83,12 +79,11 @@ class Patterns:
 
 def find(texts: Sequence[str], seed: int) -> Patterns | None:
     """None: fewer than ten texts, or no two that share a word."""
-    from sklearn.decomposition import TruncatedSVD
     from sklearn.preprocessing import normalize
 
     if len(texts) < TEXTS_MIN:
         return None
-    said = Numbered.of(map(_meant, texts))
+    said = Numbered.of(map(meant, texts))
     weighted = Weights.of(said)
     if weighted is None:
         return None
@@ -96,65 +91,13 @@ def find(texts: Sequence[str], seed: int) -> Patterns | None:
     speaks = np.flatnonzero(rows.getnnz(axis=1))  # of anything that another one speaks of, too
     if len(speaks) < TEXTS_MIN:
         return None
-    if rows.shape[1] <= DIRECTIONS:  # few enough as they are
-        directions = np.eye(rows.shape[1])
-    elif len(speaks) <= DIRECTIONS:  # all in which they differ at all
-        directions = np.linalg.svd(rows[speaks].toarray(), full_matrices=False)[2]
-    else:
-        directions = TruncatedSVD(DIRECTIONS, random_state=seed).fit(rows[speaks]).components_
+    directions = directions_of(rows[speaks], seed)
     points = normalize(rows @ directions.T)
     clusters = cluster(points[speaks], seed)
     labels = np.full(len(texts), NO_PATTERN)
     labels[speaks] = clusters.labels
     clusters = clusters._replace(labels=labels)
     return Patterns(clusters, _terms(said, weighted, clusters), said, points, weighted, rows, directions)
-
-
-@dataclass(frozen=True)
-class Weights:
-    """words: of the columns, in alphabetical order; idf: ln((1 + texts) / (1 + texts that have it)) + 1; common: words of more than half of
-    the texts. They say nothing where a text says anything else, or what everybody says would hide what each speaks of; of a flood they are
-    all there is."""
-
-    words: list[str]
-    idf: Floats
-    common: Floats  # 1 or 0
-
-    @classmethod
-    def of(cls, said: Numbered) -> Weights | None:
-        """None: no two texts share a word."""
-        texts, times = said.texts_with(), np.bincount(said.flat, minlength=len(said.words))
-        enough = np.flatnonzero(texts >= max(IN_TEXTS_MIN, int(len(said.ends) * IN_TEXTS_MIN_SHARE))).tolist()
-        most = sorted(enough, key=lambda at: (-times[at], said.words[at]))[:WORDS_MAX]
-        if not most:
-            return None
-        kept = sorted(most, key=said.words.__getitem__)
-        idf = np.log((1 + len(said.ends)) / (1 + texts[kept])) + 1
-        common = (texts[kept] > COMMON_SHARE * len(said.ends)).astype(float)
-        return cls([said.words[at] for at in kept], idf, common)
-
-    def columns(self, said: Numbered) -> Numbers:
-        """Of each word that was said its column, in order; -1: it has none."""
-        column = {word: at for at, word in enumerate(self.words)}
-        return np.array([column.get(word, -1) for word in said.words], np.int64)[said.flat]
-
-    def weigh(self, said: Numbered) -> Any:
-        """(n, words), sparse: (1 + ln count) · idf, of length 1; empty where a text has none of the words."""
-        from scipy.sparse import diags
-        from sklearn.preprocessing import normalize
-
-        rows = counted(said.text_of(), self.columns(said), (len(said.ends), len(self.words))).astype(float)
-        rows.data = 1 + np.log(rows.data)
-        telling = rows @ diags(self.idf * (1 - self.common))
-        says_no_more = np.asarray(telling.sum(axis=1)).ravel() == 0
-        rows = (telling + diags(says_no_more.astype(float)) @ rows @ diags(self.idf * self.common)).tocsr()
-        rows.eliminate_zeros()
-        return normalize(rows)
-
-
-def _meant(content: str) -> list[str]:
-    """Single letters and bare numbers name nothing."""
-    return [word for word in words(content, whole=True) if len(word) > 1 and not word.isdigit()]
 
 
 def _terms(said: Numbered, weights: Weights, clusters: Clusters) -> list[list[Term]]:

@@ -45,7 +45,7 @@ class _Steps(Recomputation):
             return self.result
         self.folder = Folder(self.topology, deployment_secret(self.settings.state), self.rule)
         self.encode = {alias: encoder(schema) for alias, schema in {**MADE, "ticks": "tick"}.items()}
-        inbox = Inbox(self.topology, self.settings, SOURCES)
+        inbox = Inbox(self.topology, self.settings, STAGE, SOURCES)
         try:
             if ticks[0].offset() or any(inbox.read.values()):
                 self.result.left_out = len(ticks)  # a fold from the beginning, which is gone

@@ -1,0 +1,286 @@
+"""Records -> the feed's state, and its rounds as events. The same for s6, which writes them, and for whoever finds them again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from streams.agents.inbox import Letter
+from streams.agents.receipts import cloud_event
+from streams.agents.shelf import Item, Shelf
+from streams.agents.windows import HASH_BYTES, digest_of
+from streams.agents.windows_written import digests_of
+from streams.codec import Undecodable, decoder, encoder
+from streams.domain import scenario as of
+from streams.domain.gate import Fed, Rules, rules_of
+from streams.domain.phoenix import Choice, Feed
+from streams.domain.shape import SHORT
+from streams.domain.tlp import ORDER
+from streams.domain.waiting import Known
+from streams.runtime.stage import Message
+from streams.secrets import derive
+from streams.topology import Topology
+from streams.units import duration_ms
+
+STAGE = "s6_phoenix"
+# patterns come before the window that says which are its own, artifacts before their priorities
+SOURCES = ("patterns", "windows", "artifacts.decided", "reputation.log", "priorities")
+SCHEMAS = {
+    "patterns": "pattern",
+    "windows": "window",
+    "artifacts.decided": "decided",
+    "reputation.log": "reputation",
+    "priorities": "priority",
+}
+KNOWN = ("source_type", "collection_method")  # of metadata, beside the domain
+TEXT_MAX = 500  # characters of each thing in a scenario's context
+UNCLAIMED_MAX = 2_000  # patterns of which no window has spoken yet
+PLAIN = ("threat_level", "opportunity_value", "confidence", "raw_ms", "raw_partition", "raw_offset", "simulated")
+COPIED = ("artifact_id", "version", "sent_id", "input", "first_seen_ms", "decided_partition", "decided_offset", *PLAIN)
+
+
+class Made(NamedTuple):
+    """A round as events."""
+
+    scenarios: list[dict[str, Any]]
+    refusals: list[dict[str, Any]]
+    round: dict[str, Any]
+
+
+def rules_in(topology: Topology) -> Rules:
+    """As topology.yaml has them."""
+    given = topology.protocol["phoenix"]
+    half_life_ms = duration_ms(topology.protocol["priority"]["half_life"])
+    return rules_of(given, duration_ms(given["every"]), duration_ms(given["candidates"]), half_life_ms)
+
+
+class Folder:
+    """shelf: what is fed of each artifact is kept there. rule: of whoever makes rounds."""
+
+    def __init__(self, topology: Topology, secret: bytes, rule: bytes, shelf: Shelf) -> None:
+        self.topology, self.rule, self.shelf = topology, rule, shelf
+        self.key = derive(secret, "scenario-seal")
+        self.lists: Mapping[str, Sequence[str]] = topology.protocol["patterns"]["characteristics"]
+        self.feed = Feed(rules_in(topology), lambda keys: [item["input"] for item in shelf.get(keys)])
+        self.decode = {alias: decoder(schema) for alias, schema in SCHEMAS.items()}
+        self.decode_artifact = decoder("artifact")
+        self.unclaimed: dict[tuple[int, bytes], tuple[str, str, bytes]] = {}
+        self.pattern_of: dict[
+            bytes, tuple[str, str]
+        ] = {}  # of the newest window: first bytes of a content_hash -> id, name
+
+    # -- what stages say ----------------------------------------------------
+
+    def fold(self, letters: Iterable[Letter]) -> None:
+        """What can't be read tells nothing; replay says where it is."""
+        take = {
+            "patterns": self._pattern,
+            "windows": self._window,
+            "artifacts.decided": self._decided,
+            "reputation.log": self._revision,
+            "priorities": self._priority,
+        }
+        for letter in letters:
+            try:
+                take[letter.source](self.decode[letter.source](letter.record.value or b""), letter)
+            except Undecodable:
+                continue
+
+    def _decided(self, event: dict[str, Any], letter: Letter) -> None:
+        key, facts = letter.record.key, event["facts"]
+        if key is None or len(key) != HASH_BYTES:
+            return
+        is_new, artifact = event["artifact"] is not None, dict[str, Any](content="", metadata={})
+        if is_new:
+            artifact = self.decode_artifact(event["artifact"])
+        domain = of.domain_of(artifact["metadata"])
+        known = Known(
+            facts["dedup_hash"],
+            int.from_bytes(key[:8], "big"),
+            of.novelty_of(facts["content_type"], domain, artifact["content"]) if is_new else 0,
+            domain,
+            facts["node_id"],
+            facts["content_type"],
+            facts["tlp"],
+            facts["raw_ms"],
+            event["sightings"],
+        )
+        self.feed.decided(known, is_new)
+        if is_new:
+            self.shelf.put(known.dedup_hash, self._item(event, artifact, letter, key))
+
+    @staticmethod
+    def _item(event: Mapping[str, Any], artifact: Mapping[str, Any], letter: Letter, key: bytes) -> Item:
+        facts, metadata = event["facts"], artifact["metadata"]
+        context = {name: metadata[name] for name in KNOWN if name in metadata}
+        context |= {"source": artifact["source"]} if artifact["source"] else {}
+        context |= {"collected_at": str(artifact["collected_at"])}
+        return {
+            "artifact_id": event["canonical_id"],
+            "version": event["version"],
+            "sent_id": facts["artifact_id"],
+            "content_hash": key.hex(),
+            "input": artifact["content"][: of.INPUT_MAX],
+            "context": {name: text[:TEXT_MAX] for name, text in context.items()},
+            "first_seen_ms": event["first_seen_ms"],
+            "decided_partition": letter.partition,
+            "decided_offset": letter.record.offset,
+            "facts_seal": facts["seal"].hex(),
+            **{name: facts[name] for name in PLAIN},
+        }
+
+    def _priority(self, event: dict[str, Any], _: Letter) -> None:
+        self._think(event["node_id"], event["reputation_revision"], event["effective_reputation"])
+        self.feed.waiting.scored(event["dedup_hash"], event["rank_key"])
+
+    def _revision(self, event: dict[str, Any], _: Letter) -> None:
+        self._think(event["node_id"], event["revision"], event["effective"])
+
+    def _think(self, node: str, revision: int, effective: float) -> None:
+        if 0 < effective <= 1:
+            self.feed.waiting.thought_of(node, revision, effective)
+
+    def _pattern(self, event: dict[str, Any], letter: Letter) -> None:
+        identity = event["slot_ms"], digest_of(letter.record.value or b"")
+        self.unclaimed[identity] = event["pattern_id"], event["name"], event["member_hashes"]
+        while len(self.unclaimed) > UNCLAIMED_MAX:
+            del self.unclaimed[next(iter(self.unclaimed))]
+
+    def _window(self, event: dict[str, Any], _: Letter) -> None:
+        own = [self.unclaimed.get((event["slot_ms"], digest)) for digest in digests_of(event)]
+        if None in own:
+            return  # none that s5 wrote: its patterns come with it
+        self.unclaimed.clear()
+        self.pattern_of = {
+            hashes[at : at + SHORT]: (pattern_id, name)
+            for pattern_id, name, hashes in filter(None, own)
+            for at in range(0, len(hashes), SHORT)
+        }
+
+    # -- what was fed -------------------------------------------------------
+
+    def take_fed(self, event: Mapping[str, Any]) -> None:
+        fed = Fed(
+            event["slot_ms"],
+            event["domain"],
+            event["node_id"],
+            event["content_type"],
+            of.novelty_of(event["content_type"], event["domain"], event["input"]),
+            tuple(event["objectives"]),
+            event["input"],
+        )
+        self.feed.fed(event["dedup_hash"], fed)
+
+    def take_refused(self, event: Mapping[str, Any]) -> None:
+        self.feed.refused(event["dedup_hash"], event["reason"])
+
+    # -- a round ------------------------------------------------------------
+
+    def tidy(self, slot_ms: int) -> None:
+        """Before each round: forget what waits no longer."""
+        self.shelf.drop(self.feed.waiting.tidy(slot_ms))
+
+    def round(self, slot_ms: int, read: Mapping[str, int]) -> Made:
+        """Choose, and take what was chosen as fed. read: as the inbox's position. One thread: with more the last digits depend on their
+        number."""
+        import sklearn.decomposition  # noqa: F401  # only what is loaded has its threads limited
+        from threadpoolctl import threadpool_limits
+
+        self.tidy(slot_ms)
+        with threadpool_limits(1):
+            chosen = self.feed.choose(slot_ms)
+        refusals = [self._refusal(slot_ms, one) for one in chosen.told]
+        scenarios = []
+        for choice, item in zip(
+            chosen.choices, self.shelf.get([one.dedup_hash for one in chosen.choices]), strict=True
+        ):
+            scenario = self._scenario(slot_ms, choice, item)
+            scenarios.append(scenario)
+            self.take_fed(scenario)
+        for refusal in refusals:
+            self.take_refused(refusal)
+        told = {
+            "slot_ms": slot_ms,
+            "read": dict(read),
+            "fed": len(scenarios),
+            "told": len(refusals),
+            "waiting": self.feed.wait(slot_ms),
+            "refused": chosen.refused,
+            "starving": [one._asdict() for one in self.feed.starving(slot_ms)],
+            "rule": self.rule,
+        }
+        return Made(scenarios, refusals, told)
+
+    def _refusal(self, slot_ms: int, one: Any) -> dict[str, Any]:
+        waiting, (item,) = self.feed.waiting, self.shelf.get([one.dedup_hash])
+        at = waiting.at[one.dedup_hash]
+        return {
+            "slot_ms": slot_ms,
+            "artifact_id": item["artifact_id"],
+            **self._names(at),
+            **one._asdict(),
+            "simulated": item["simulated"],
+            "rule": self.rule,
+        }
+
+    def _names(self, at: int) -> dict[str, str]:
+        waiting = self.feed.waiting
+        return {
+            "domain": waiting.domains.names[waiting["domain"][at]],
+            "node_id": waiting.nodes.names[waiting["node"][at]],
+            "content_type": waiting.types.names[waiting["content_type"][at]],
+        }
+
+    def _scenario(self, slot_ms: int, choice: Choice, item: Item) -> dict[str, Any]:
+        waiting, windows = self.feed.waiting, self.feed.windows
+        at = waiting.at[choice.dedup_hash]
+        names, (revision, effective) = self._names(at), waiting.reputation(at)
+        content_hash = bytes.fromhex(item["content_hash"])
+        pattern_id, pattern_name = self.pattern_of.get(content_hash[:SHORT], (None, None))
+        kinds = {"domain": names["domain"], "node": names["node_id"], "content_type": names["content_type"]}
+        return {
+            "scenario_id": f"phoenix_{item['artifact_id']}",
+            "slot_ms": slot_ms,
+            **choice._asdict(),
+            **names,
+            **{name: item[name] for name in COPIED},
+            "content_hash": content_hash,
+            "difficulty": min(10.0, item["threat_level"]),
+            "objectives": of.objectives(item["threat_level"], item["opportunity_value"], windows.objectives()),
+            "expected": {
+                "classification": names["domain"],
+                "characteristics": of.characteristics(item["input"], self.lists),
+                "pattern_id": pattern_id,
+                "pattern_name": pattern_name,
+            },
+            "context": item["context"] | {"sightings": str(int(waiting["sightings"][at]))},
+            "tlp": ORDER[int(waiting["tlp"][at])],
+            "tags": of.tags(names["content_type"], names["domain"], names["node_id"], item["raw_ms"]),
+            "novelty": windows.novelty_score(slot_ms, kinds),
+            "effective_reputation": effective,
+            "reputation_revision": revision,
+            "facts_seal": bytes.fromhex(item["facts_seal"]),
+            "seal": of.seal(self.key, slot_ms, choice.dedup_hash),
+            "rule": self.rule,
+        }
+
+
+class Records:
+    """Events of a round -> records, in the order in which they are written."""
+
+    def __init__(self, topology: Topology) -> None:
+        self.topology = topology
+        self.encode = {name: encoder(name) for name in ("scenario", "refusal", "round")}
+
+    def of(self, made: Made) -> list[tuple[str, Message]]:
+        found: list[tuple[str, Message]] = []
+        for event in made.scenarios:
+            identity = f"{STAGE}:{event['slot_ms']}:{event['dedup_hash'].hex()}:{event['rule'].hex()}"
+            headers = cloud_event("icn.scenario", f"/{self.topology.deployment}/{STAGE}", identity)
+            value = self.encode["scenario"](event)
+            found.append(("phoenix.feed", {"key": event["scenario_id"].encode(), "value": value, "headers": headers}))
+        for event in made.refusals:
+            value = self.encode["refusal"](event)
+            found.append(("phoenix.refused", {"key": event["artifact_id"].encode(), "value": value}))
+        found.append(("phoenix.rounds", {"key": STAGE.encode(), "value": self.encode["round"](made.round)}))
+        return found

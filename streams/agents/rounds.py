@@ -1,0 +1,86 @@
+"""The rounds of the feed that are on the topics, each with what it wrote: for s6_phoenix, which goes on from them, and for replay."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from confluent_kafka import Consumer
+
+from streams.agents.feeding import Folder
+from streams.broker.topics import ends, events
+from streams.settings import Settings
+from streams.topology import Topology
+
+NOVELTY_OFFSETS = 3  # of phoenix.feed for each scenario remembered: a transaction's marker takes one too, perhaps after every scenario
+
+Event = tuple[dict[str, Any], Any]  # and its record
+
+
+class Step(NamedTuple):
+    """A round that was made, with what it wrote. place: its record."""
+
+    round: dict[str, Any]
+    place: Any
+    scenarios: list[Event]
+    refusals: list[Event]
+
+    def is_after(self, slot_ms: int, ends: Mapping[str, int]) -> bool:
+        """Whether it may follow the round of that minute; another one was put there by somebody."""
+        read = self.round["read"]
+        return self.round["slot_ms"] > slot_ms and all(read.get(key, 0) <= end for key, end in ends.items())
+
+    def take(self, folder: Folder) -> None:
+        """As it was decided then, by whatever rules."""
+        folder.tidy(self.round["slot_ms"])
+        for event, _ in self.scenarios:
+            folder.take_fed(event)
+        for event, _ in self.refusals:
+            folder.take_refused(event)
+
+
+class Rounds(NamedTuple):
+    """before: what was fed before the first of them, oldest first. rest: scenarios and refusals of no round."""
+
+    steps: list[Step]
+    before: list[dict[str, Any]]
+    rest: list[Event]
+
+
+def read_rounds(topology: Topology, settings: Settings, novelty: int, since_ms: int) -> Rounds:
+    """Those written since then. novelty: so many scenarios before them are read at least. Raises BrokerError."""
+    rounds = list(events(settings, topology.topic("phoenix.rounds").name, "round", since_ms=since_ms))
+    scenarios, refusals = defaultdict[int, list[Event]](list), defaultdict[int, list[Event]](list)
+    start = _start(topology, settings, novelty, since_ms)
+    for event in events(settings, topology.topic("phoenix.feed").name, "scenario", start=start):
+        scenarios[event[0]["slot_ms"]].append(event)
+    for event in events(settings, topology.topic("phoenix.refused").name, "refusal", since_ms=since_ms):
+        refusals[event[0]["slot_ms"]].append(event)
+    first_ms = rounds[0][0]["slot_ms"] if rounds else 1 << 62
+    before = [event for slot_ms in sorted(scenarios) if slot_ms < first_ms for event, _ in scenarios.pop(slot_ms)]
+    steps = [
+        Step(event, place, scenarios.pop(event["slot_ms"], []), refusals.pop(event["slot_ms"], []))
+        for event, place in rounds
+    ]
+    last_ms = max((step.round["slot_ms"] for step in steps), default=0)
+    # later ones are of a round that came while we read
+    rest = [
+        one for of in (scenarios, refusals) for slot, some in of.items() if first_ms <= slot <= last_ms for one in some
+    ]
+    return Rounds(steps, before, rest)
+
+
+def _start(topology: Topology, settings: Settings, novelty: int, since_ms: int) -> dict[int, int]:
+    """Where to begin with phoenix.feed."""
+    name = topology.topic("phoenix.feed").name
+    consumer = Consumer(settings.librdkafka_reader())
+    try:
+        found = ends(consumer, name)
+    finally:
+        consumer.close()
+    first = next((message.offset() for _, message in events(settings, name, "scenario", since_ms=since_ms)), None)
+    return {
+        partition: max(low, (end if first is None else first) - NOVELTY_OFFSETS * novelty)
+        for partition, (low, end) in found.items()
+    }

@@ -1,0 +1,132 @@
+"""Make each round of the feed again, from what it had read and what was fed before it, and compare byte for byte. Read only."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from streams.agents.feeding import SOURCES, STAGE, Folder, Records
+from streams.agents.inbox import Inbox
+from streams.agents.rounds import Event, Step, read_rounds
+from streams.agents.s6_phoenix import begins_ms
+from streams.agents.shelf import Shelf
+from streams.replay.outputs import digest
+from streams.replay.recomputation import Recomputation, place_of
+from streams.replay.verify import Result
+from streams.runtime.reread import as_record
+from streams.runtime.stage import Message
+from streams.secrets import deployment_secret
+from streams.settings import Settings
+from streams.topology import Topology
+
+
+def verify_feed(
+    topology: Topology,
+    settings: Settings,
+    rule: bytes,
+    from_ms: int | None = None,
+    to_ms: int | None = None,
+    progress: Callable[[str], None] = lambda _: None,
+) -> Result:
+    """All rounds are taken; those recorded in [from, to) of broker time are made again. A round is a batch of the result, an artifact, a
+    score or whatever else it had read an input. Raises BrokerError."""
+    return _Rounds(topology, settings, rule, (from_ms, to_ms), progress).run()
+
+
+class _Rounds(Recomputation):
+    stage, differs = STAGE, "not what the gate lets pass of what the round had read"
+
+    def run(self) -> Result:
+        with tempfile.TemporaryDirectory() as folder:
+            self.shelf = Shelf(Path(folder))
+            self.inbox = Inbox(self.topology, self.settings, STAGE, SOURCES)
+            try:
+                self._judge_all()
+            finally:
+                self.inbox.close()
+                self.shelf.close()
+        return self.result
+
+    def _judge_all(self) -> None:
+        self.folder = Folder(self.topology, deployment_secret(self.settings.state), self.rule, self.shelf)
+        self.records = Records(self.topology)
+        pruned_to_ms = self._pruned_to_ms()
+        written = read_rounds(self.topology, self.settings, self.folder.feed.rules.novelty, 0)
+        for event in written.before:
+            self.folder.take_fed(event)
+        there, last_ms, is_true = self.inbox.ends(), 0, True
+        for number, step in enumerate(written.steps):
+            if number % 100 == 0:
+                self.progress(f"{STAGE}: {number} of {len(written.steps)} rounds")
+            if not step.is_after(last_ms, there):
+                self._invent(step)
+                continue
+            last_ms = step.round["slot_ms"]
+            letters = list(self.inbox.take(step.round["read"]))
+            self.folder.fold(letters)
+            is_known = pruned_to_ms is None or begins_ms(self.topology, self.folder, last_ms) > pruned_to_ms
+            if (
+                is_true
+                and is_known
+                and self.is_inside(step.place)
+                and self.is_of_this_rule(place_of(step.place), step.round)
+            ):
+                is_true = self._judge(step, len(letters))
+            else:
+                self.result.left_out += is_known is False or is_true is False
+                step.take(self.folder)
+        for _, message in written.rest:
+            self.find("INVENTED", place_of(message), "of no round that is there")
+
+    def _pruned_to_ms(self) -> int | None:
+        """Broker's time of the oldest record that is left where something is gone; None: nothing is."""
+        gone = [key for key, low in self.inbox.read.items() if low]
+        while gone and any(not self.inbox.waiting[key] for key in gone):
+            if not self.inbox.poll(1):
+                break
+        return (
+            max((self.inbox.waiting[key][0].timestamp for key in gone if self.inbox.waiting[key]), default=0)
+            if gone
+            else None
+        )
+
+    def _judge(self, step: Step, letters: int) -> bool:
+        """Whether it is as it should be. If not, those after it follow from what nobody should have fed: they can't be judged."""
+        found = len(self.result.findings)
+        made = self.records.of(self.folder.round(step.round["slot_ms"], self.inbox.position()))
+        self.result.batches += 1
+        self.result.decided += letters
+        place = place_of(step.place)
+        for alias, there in (("phoenix.feed", step.scenarios), ("phoenix.refused", step.refusals)):
+            self._compare([message for to, message in made if to == alias], there, f"{place}: {alias}")
+        self.same(place, _wanted(made[-1][1]), _digest(step.place))
+        return len(self.result.findings) == found
+
+    def _compare(self, made: list[Message], there: list[Event], place: str) -> None:
+        for number, message in enumerate(made):
+            if number < len(there):
+                self.same(place_of(there[number][1]), _wanted(message), _digest(there[number][1]))
+            else:
+                self.same(f"{place}: {number}", _wanted(message), None)
+        for _, message in there[len(made) :]:
+            self.find("INVENTED", place_of(message), "its round did not make it")
+
+    def _invent(self, step: Step) -> None:
+        self.find(
+            "INVENTED",
+            place_of(step.place),
+            "a round before the last one, or one that says it had read what is not there",
+        )
+        for _, message in (*step.scenarios, *step.refusals):
+            self.find("INVENTED", place_of(message), "of a round that is none")
+
+
+def _wanted(message: Message) -> bytes:
+    return digest(message["key"], message["value"], message.get("headers", ()))
+
+
+def _digest(message: Any) -> bytes:
+    record = as_record(message)
+    return digest(record.key, record.value, record.headers or ())
