@@ -11,5 +11,6 @@ from streams.sdk.async_node import AsyncNode
 from streams.sdk.decision import Decision, Submission
 from streams.sdk.judge import Judge, Vote
 from streams.sdk.node import Node
+from streams.sdk.phoenix import Phoenix, Scenario
 
-__all__ = ["AsyncNode", "Decision", "Judge", "Node", "Submission", "Vote"]
+__all__ = ["AsyncNode", "Decision", "Judge", "Node", "Phoenix", "Scenario", "Submission", "Vote"]

@@ -8,7 +8,7 @@ with Judge("carol") as judge:
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -28,7 +28,8 @@ from streams.settings import Settings, read_settings
 from streams.topology import Topology, load
 
 CLOCK_SKEW_MS = 600_000  # between the node that made an id and the broker
-OUTCOMES = ("confirmed", "refuted")
+OUTCOMES = ("confirmed", "refuted", "unclear")
+OF_ARTIFACT = ("node_id", "artifact_id", "dedup_hash", "confidence", "simulated", "raw_partition", "raw_offset", "seal")
 
 
 @dataclass(frozen=True)
@@ -133,7 +134,7 @@ class Judge:
         return next(iter(found.values()))
 
     def say(self, decided: Decided, outcome: str, reason: str | None = None, timeout_s: float = 10) -> Vote:
-        """Send a verdict, and wait until it has counted, or not. outcome: confirmed or refuted.
+        """Send a verdict, and wait until it has counted, or not. outcome: confirmed, refuted or unclear, which counts nothing.
 
         Raises BrokerError where it can't be written, IcnError where nobody reads it in time (it will count when somebody does), or the
         token is not in force.
@@ -167,29 +168,45 @@ class Judge:
         finally:
             consumer.close()
 
-    def _verdict(self, decided: Decided, outcome: str, reason: str | None) -> dict[str, Any]:
-        facts = decided.event["facts"]
-        copied = (
-            "node_id",
-            "artifact_id",
-            "dedup_hash",
-            "confidence",
-            "simulated",
-            "raw_partition",
-            "raw_offset",
-            "seal",
+    def answer(self, scenario: Mapping[str, Any], outcome: str, weight: float = 1.0, reason: str | None = None) -> str:
+        """A verdict on what was fed, as phoenix.feed has it; its verdict_id. Whether it counts is on the topic votes.
+        weight: how sure the judge is [0..1].
+
+        Raises BrokerError where it can't be written, IcnError where outcome or weight are none.
+        """
+        if outcome not in OUTCOMES or not 0 <= weight <= 1:
+            raise IcnError(
+                f"outcome {outcome!r}, weight {weight!r}: no verdict",
+                f"one of {', '.join(OUTCOMES)}; a number in [0, 1]",
+            )
+        verdict = self._of(
+            outcome,
+            reason,
+            {
+                name: scenario[name]
+                for name in ("node_id", "dedup_hash", "confidence", "simulated", "raw_partition", "raw_offset")
+            },
+            artifact_id=scenario["sent_id"],
+            seal=scenario["facts_seal"],
+            content_hash=scenario["content_hash"],
+            decided_partition=scenario["decided_partition"],
+            decided_offset=scenario["decided_offset"],
+            weight=weight,
+            scenario_id=scenario["scenario_id"],
+            scenario_slot_ms=scenario["slot_ms"],
+            scenario_seal=scenario["seal"],
         )
-        return {
-            "verdict_id": uuid7(),
-            "judge": self.name,
-            "outcome": outcome,
-            "reason": reason,
-            "judged_at": time.time_ns() // 1_000_000,
-            **{name: facts[name] for name in copied},
-            "content_hash": decided.content_hash,
-            "decided_partition": decided.partition,
-            "decided_offset": decided.offset,
-        }
+        self._send(verdict)
+        return str(verdict["verdict_id"])
+
+    def _verdict(self, decided: Decided, outcome: str, reason: str | None) -> dict[str, Any]:
+        facts = {name: decided.event["facts"][name] for name in OF_ARTIFACT}
+        place = {"decided_partition": decided.partition, "decided_offset": decided.offset}
+        return self._of(outcome, reason, facts, content_hash=decided.content_hash, **place)
+
+    def _of(self, outcome: str, reason: str | None, facts: Mapping[str, Any], **more: Any) -> dict[str, Any]:
+        about = {"verdict_id": uuid7(), "judge": self.name, "outcome": outcome, "reason": reason}
+        return {**about, "judged_at": time.time_ns() // 1_000_000, **facts, **more}
 
     def _send(self, verdict: dict[str, Any]) -> tuple[int, int]:
         value, told = self._encode(verdict), list[Any]()
