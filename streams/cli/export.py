@@ -139,8 +139,9 @@ def _told(done: Exported) -> list[str]:
     if done.patterns_silent:
         what = counted(done.patterns_silent, "pattern")
         lines.append(f"without terms and name: {what} with texts that may not be shared so far, or are gone")
-    if done.near_red:
+    if done.near_stricter:
+        what = counted(done.near_stricter, "exported artifact")
         lines.append(
-            f"look at them: {counted(done.near_red, 'exported artifact')} like one that is TLP:RED, with a marking of their own"
+            f"look at: {what} nearly the same as one that may not be shared so far, with a marking of their own"
         )
     return lines

@@ -9,12 +9,11 @@ from typing import Any, NamedTuple
 from streams.broker.registrations import JUDGE, NODE
 from streams.broker.topics import events, fold
 from streams.codec import Undecodable, decoder
-from streams.domain.tlp import RED
 from streams.settings import Settings
 from streams.topology import Topology
 from streams.watch.stix import bundle
 from streams.watch.stix_bundle import Export
-from streams.watch.stix_choice import Artifact, Choice, Chosen, Material, Report, choose
+from streams.watch.stix_choice import Artifact, Choice, Chosen, Material, Report, choose, is_stricter
 from streams.watch.stix_patterns import groupings
 from streams.watch.stix_speakers import Speakers
 
@@ -24,7 +23,8 @@ Progress = Callable[[str, int, int], None]  # topic, records read, of how many
 
 class Exported(NamedTuple):
     """text: the bundle; empty, if no artifact is exported. patterns_left_out: key of stix_patterns.REASONS -> how many. patterns_silent:
-    how many are exported without their words. near_red: exported artifacts that nearly repeat one that is TLP:RED, or the other way round.
+    how many are exported without their words. near_stricter: exported artifacts that nearly repeat one that is marked stricter than asked
+    for, or the other way round.
     """
 
     text: str
@@ -32,7 +32,7 @@ class Exported(NamedTuple):
     objects: int
     patterns_left_out: Mapping[str, int]
     patterns_silent: int
-    near_red: int
+    near_stricter: int
 
 
 def export(
@@ -68,7 +68,7 @@ def compose(
     objects = Export(speakers, names, material, chosen, contents).objects()
     grouped, left_out, silent = groupings(speakers, chosen, patterns)
     text, count = bundle([*objects, *grouped, *speakers.identities()])
-    return Exported(text, chosen, count, left_out, silent, _near_red(material, chosen))
+    return Exported(text, chosen, count, left_out, silent, _near_stricter(material, chosen))
 
 
 def gather(topology: Topology, settings: Settings, progress: Progress | None = None) -> Material:
@@ -124,9 +124,10 @@ def contents_of(
     return found
 
 
-def _near_red(material: Material, chosen: Chosen) -> int:
+def _near_stricter(material: Material, chosen: Chosen) -> int:
     exported = {one.dedup_hash for one in chosen.artifacts}
-    red = {r.facts["dedup_hash"] for r in material.reports if chosen.marks[r.content_hash].tlp == RED}
+    marked = {one.facts["dedup_hash"]: chosen.marks[one.content_hash].tlp for one in material.reports}
+    stricter = {hash_ for hash_, tlp in marked.items() if is_stricter(tlp, chosen.choice.tlp_max)}
     pairs = [(link["dedup_hash"], link["near_dedup_hash"]) for link in material.links]
-    near = {one for a, b in pairs for one, other in ((a, b), (b, a)) if other in red}
+    near = {one for a, b in pairs for one, other in ((a, b), (b, a)) if other in stricter}
     return len(near & exported)

@@ -183,9 +183,9 @@ def bundle(objects: Iterable[Object]) -> tuple[str, int]:
     borne = {mark for one in every.values() for mark in one["object_marking_refs"]}
     marks = [marking_definition(tlp) for tlp, id_ in MARKINGS.items() if id_ in borne]
     ordered = sorted([*every.values(), *marks], key=lambda one: one["id"])
-    id_ = object_id("bundle", _json(ordered))
-    return _json({"type": "bundle", "id": id_, "objects": ordered}) + "\n", len(ordered)
+    id_ = object_id("bundle", _json(ordered, None))
+    return _json({"type": "bundle", "id": id_, "objects": ordered}, 2) + "\n", len(ordered)
 
 
-def _json(value: Sequence[Object] | Object) -> str:
-    return json.dumps(value, sort_keys=True, ensure_ascii=False, indent=2, allow_nan=False)
+def _json(value: Sequence[Object] | Object, indent: int | None) -> str:
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, indent=indent, allow_nan=False)

@@ -215,7 +215,7 @@ def test_nothing_of_red_is_exported(how: str) -> None:
     assert not re.search("secret|spy|mole|pattern-red", done.text, re.IGNORECASE)
     assert red["facts"]["dedup_hash"][:32].hex() not in done.text and MARKINGS.keys() == {*MARKINGS} - {"RED"}
     assert done.chosen.left_out["red"] >= 1 and done.patterns_left_out == {"red": 1} and done.patterns_silent == 1
-    assert done.near_red == 1, "its like is told of, and exported with its own marking"
+    assert done.near_stricter == 1, "its like is told of, and exported with its own marking"
     assert not [one for one in objects(done.text) if one["type"] == "marking-definition" and one["name"] == "TLP:RED"]
 
 
