@@ -31,6 +31,7 @@ COMMANDS = {
     "top": "top",
     "artifact": "artifact",
     "patterns": "patterns",
+    "export": "export",
     "judge": "judge",
     "verdict": "verdict",
     "reputation": "reputation",

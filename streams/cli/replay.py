@@ -18,7 +18,7 @@ class Moment(click.ParamType):
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
         text = str(value)
-        if text.isdigit():
+        if text.isascii() and text.isdigit():
             return int(text)
         try:
             moment = datetime.fromisoformat(text)
