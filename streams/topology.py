@@ -12,6 +12,8 @@ from typing import Any
 import yaml
 
 from streams.errors import TopologyError
+from streams.policy import POLICY
+from streams.policy import check as check_policy
 from streams.units import duration_ms, size_bytes
 
 PACKAGE = Path(__file__).parent
@@ -242,7 +244,6 @@ def _check_units(topology: Topology) -> None:
     protocol, local = topology.protocol, topology.local
     for section, key, parse_unit in (
         (protocol, "horizon", duration_ms),
-        (_section(topology, "priority"), "half_life", duration_ms),
         (_section(topology, "intake"), "undecided_retry", duration_ms),
         (_section(topology, "reputation", "idle"), "after", duration_ms),
         (_section(topology, "coordination"), "cadence", duration_ms),
@@ -264,6 +265,7 @@ def _check_units(topology: Topology) -> None:
             ) from error
         except ValueError as error:
             raise TopologyError(f"{topology.source}: {key}: {error}") from error
+    check_policy({name: _section(topology, name) for name in POLICY}, f"{topology.source}: protocol", whole=True)
     if not isinstance(_section(topology, "coordination").get("needs"), Mapping):
         raise TopologyError(f"{topology.source}: protocol.coordination.needs maps a target's type to a capability")
 

@@ -31,6 +31,7 @@ COMMANDS = {
     "top": "top",
     "artifact": "artifact",
     "patterns": "patterns",
+    "phoenix": "phoenix",
     "export": "export",
     "judge": "judge",
     "verdict": "verdict",

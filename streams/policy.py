@@ -1,0 +1,88 @@
+"""What may be set in the protocol's `priority` and `phoenix`, and in what range. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from streams.errors import TopologyError
+from streams.units import duration_ms
+
+Range = tuple[float, float]
+
+WINDOW: Mapping[str, Any] = {"fewer_than": (1, 1_000_000), "of_last": (1, 10_000)}
+POLICY: Mapping[str, Mapping[str, Any]] = {
+    "priority": {
+        "threat_weight": (0.0, 1.0),
+        "opportunity_weight": (0.0, 1.0),
+        "confidence_weight": (0.0, 1.0),
+        "half_life": "duration",
+    },
+    "phoenix": {
+        "every": "duration",
+        "per_round": (1, 1_000),
+        "per_hour": (1, 100_000),
+        "domain": WINDOW,
+        "node": WINDOW,
+        "content_type": WINDOW,
+        "novelty": (0, 1_000_000),
+        "candidates": "duration",
+        "pool": (1, 100_000),
+        "relevance": (0.0, 1.0),
+        "score_min": (0.0, 1.0),
+        "reputation_min": (0.0, 1.0),
+    },
+}
+
+
+def check(given: Any, source: str, whole: bool) -> None:
+    """given: section -> settings. whole: every setting must be there. Raises TopologyError, which names file and setting."""
+    _check(given, POLICY, source, "", whole)
+
+
+def merged(protocol: Mapping[str, Any], policy: Mapping[str, Any]) -> dict[str, Any]:
+    """The protocol with what the policy, checked, sets anew."""
+    found = dict(protocol)
+    for name, value in policy.items():
+        found[name] = merged(found[name], value) if isinstance(value, Mapping) else value
+    return found
+
+
+def _check(given: Any, known: Mapping[str, Any], source: str, path: str, whole: bool) -> None:
+    if not isinstance(given, Mapping):
+        raise TopologyError(f"{source}: {path or 'a policy'} is {given!r}", f"a map with some of {', '.join(known)}")
+    for name in given:
+        if name not in known:
+            raise TopologyError(f"{source}: {path}{name} is no setting", f"known: {', '.join(known)}")
+    for name, wanted in known.items():
+        where = f"{path}{name}"
+        if name not in given:
+            if whole:
+                raise TopologyError(f"{source}: {where} is missing", "compare it with the one in the package")
+        elif isinstance(wanted, Mapping):
+            _check(given[name], wanted, source, f"{where}.", whole)
+        elif wanted == "duration":
+            _check_duration(given[name], source, where)
+        else:
+            _check_number(given[name], wanted, source, where)
+
+
+def _check_duration(value: Any, source: str, where: str) -> None:
+    try:
+        if duration_ms(value) >= 1_000:
+            return
+        error: object = "at least a second"
+    except ValueError as wrong:
+        error = wrong
+    raise TopologyError(f"{source}: {where} is {value!r}: {error}")
+
+
+def _check_number(value: Any, wanted: Range, source: str, where: str) -> None:
+    low, high = wanted
+    is_whole = isinstance(low, int)
+    kinds = (int,) if is_whole else (int, float)
+    if isinstance(value, bool) or not isinstance(value, kinds) or math.isnan(value) or not low <= value <= high:
+        raise TopologyError(
+            f"{source}: {where} is {value!r}", f"a {'whole ' if is_whole else ''}number in [{low:g}, {high:g}]"
+        )
