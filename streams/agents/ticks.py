@@ -22,7 +22,7 @@ from streams.agents.promise import NAME, Promise
 from streams.audit.record.schedule import MS
 from streams.broker.topics import watermarks
 from streams.codec import Undecodable, decoder, encoder
-from streams.domain.ticks import due
+from streams.domain.ticks import MINUTE_MS, due
 from streams.errors import EXIT_FATAL, BrokerError, Fatal
 from streams.registry_client import adopt_ids
 from streams.runtime.worker import hold_on_to_lifeline, setup_logging
@@ -85,11 +85,21 @@ class Emitter:
             return
         self.next_s = time.monotonic() + EMIT_EVERY_S
         for slot_ms, cadence_ms in due(self.slot, time.time_ns() // MS):
-            value = self.encode({**TICK, "slot_ms": slot_ms, "cadence_ms": cadence_ms})
-            for partition in range(self.topic.partitions):
-                self.producer.produce(self.topic.name, value, b"", partition=partition)
+            self.write(slot_ms, cadence_ms)
             self.slot = slot_ms
         self.producer.poll(0)
+
+    def write(self, slot_ms: int, cadence_ms: int) -> None:
+        value = self.encode({**TICK, "slot_ms": slot_ms, "cadence_ms": cadence_ms})
+        for partition in range(self.topic.partitions):
+            self.producer.produce(self.topic.name, value, b"", partition=partition)
+
+
+def write_slot(topology: Topology, settings: Settings, slot_ms: int) -> None:
+    """One minute's, where nobody emits them."""
+    emitter = Emitter(topology, settings)
+    emitter.write(slot_ms, MINUTE_MS)
+    emitter.producer.flush(10)
 
 
 class Cycle:

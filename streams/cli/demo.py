@@ -11,6 +11,7 @@ from pathlib import Path
 
 import click
 
+from streams.cli.demo_feed import show_feed
 from streams.cli.show import confirm, network, say, table
 
 
@@ -21,7 +22,7 @@ def demo(keep: bool, yes: bool) -> None:
     """Run the network on the MISP galaxies: six nodes, one of them too greedy, one that repeats another.
 
     Starts a real Apache Kafka and all stages, shows rates, decisions, the top priorities with their factors, the conservation equation,
-    a verified replay and the lag; stops everything.
+    what a trainer is fed and says of it, a verified replay and the lag; stops everything.
 
     \b
     Example:
@@ -78,6 +79,8 @@ def _run(folder: Path) -> int:
             _wait_for_lag_0(settings, worker)
             _show_repeats(topology, settings)
             _show_patterns(topology, settings)
+            show_feed(topology, settings)
+            _wait_for_lag_0(settings, worker)
             code = _audit(topology, settings)
             _show_lag(settings)
             say("\nstopping the stages …")
@@ -237,17 +240,14 @@ def _wait_for_lag_0(settings, worker) -> None:  # type: ignore[no-untyped-def]
 
 
 def _audit(topology, settings) -> int:  # type: ignore[no-untyped-def]
-    from streams.cli.replay import replay
+    from streams.cli.replay import verify_all
 
     click.echo(click.style("\nAudit: every decision recomputed from the topics (icn replay --verify)", bold=True))
     os.environ["ICN_QUIET"] = "1"
     try:
-        replay.callback(True, (), None, None, False)  # type: ignore[misc]
-    except SystemExit as verdict:
-        return int(verdict.code or 0)
+        return verify_all()
     finally:
         del os.environ["ICN_QUIET"]
-    return 0
 
 
 def _show_lag(settings) -> None:  # type: ignore[no-untyped-def]

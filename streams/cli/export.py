@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from streams.cli.replay import Moment
+from streams.cli.moment import Moment
 from streams.cli.show import network, progress, say
 from streams.units import duration_ms
 from streams.words import counted, printable

@@ -4,36 +4,30 @@ from __future__ import annotations
 
 import sys
 from dataclasses import asdict
-from datetime import UTC, datetime
 
 import click
 
+from streams.cli.moment import Moment
+from streams.cli.policies import diff
 from streams.cli.show import json_option, network, print_json, progress, table
 
 
-class Moment(click.ParamType):
-    """ISO 8601, or milliseconds since 1970; UTC."""
-
-    name = "time"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        text = str(value)
-        if text.isascii() and text.isdigit():
-            return int(text)
-        try:
-            moment = datetime.fromisoformat(text)
-        except ValueError:
-            self.fail(f"{text!r} is neither ISO 8601 (2026-11-23T12:00:00Z) nor milliseconds since 1970", param, ctx)
-        return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
-
-
-@click.command()
-@click.option("--verify", is_flag=True, required=True, help="Recompute and compare. Read only.")
+@click.group(invoke_without_command=True)
+@click.option("--verify", is_flag=True, help="Recompute and compare. Read only.")
 @click.option("--stage", "stages", multiple=True, help="Only this stage, or coordinator (repeat).")
 @click.option("--from", "from_ms", type=Moment(), help="Compare only what was decided from this time on (broker time).")
 @click.option("--to", "to_ms", type=Moment(), help="… and before this time.")
 @json_option
-def replay(verify: bool, stages: tuple[str, ...], from_ms: int | None, to_ms: int | None, as_json: bool) -> None:
+@click.pass_context
+def replay(
+    context: click.Context,
+    /,
+    verify: bool,
+    stages: tuple[str, ...],
+    from_ms: int | None,
+    to_ms: int | None,
+    as_json: bool,
+) -> None:
     """Recompute the decisions of every stage from its input topics, along the recorded batches, and compare byte for byte; and the
     coordinator's steps.
 
@@ -44,7 +38,21 @@ def replay(verify: bool, stages: tuple[str, ...], from_ms: int | None, to_ms: in
     Example:
       icn replay --verify
       icn replay --verify --stage s2 --from 2026-11-23T12:00:00Z
+      icn replay diff --policy careful.yaml
     """
+    if context.invoked_subcommand is not None:
+        if verify:
+            raise click.UsageError(f"--verify or {context.invoked_subcommand}, not both")
+        return
+    if not verify:
+        raise click.UsageError("say what to do: icn replay --verify, or icn replay diff --policy FILE")
+    sys.exit(verify_all(stages, from_ms, to_ms, as_json))
+
+
+def verify_all(
+    stages: tuple[str, ...] = (), from_ms: int | None = None, to_ms: int | None = None, as_json: bool = False
+) -> int:
+    """The exit code."""
     from streams.agents.coordinator import STAGE as COORDINATOR
     from streams.broker.deployment_key import check_key
     from streams.replay.conservation import balance
@@ -87,7 +95,7 @@ def replay(verify: bool, stages: tuple[str, ...], from_ms: int | None, to_ms: in
                 "conservation": asdict(sums) | {"in_flight": sums.in_flight, "residual": sums.residual},
             }
         )
-        sys.exit(code)
+        return code
     table(
         ("stage", "batches", "inputs recomputed", "outputs compared", "differences"),
         [(r.stage, r.batches, r.decided, r.compared, sum(f.judged for f in r.findings)) for r in results],
@@ -112,10 +120,13 @@ def replay(verify: bool, stages: tuple[str, ...], from_ms: int | None, to_ms: in
             + (found[0].detail if found else "nothing was decided" + (" in that time" if from_ms or to_ms else " yet")),
         )[code]
     )
-    sys.exit(code)
+    return code
 
 
 def conservation_line(sums) -> str:  # type: ignore[no-untyped-def]
     """The equation with its numbers."""
     parts = " + ".join(f"{number} {name.replace('_', '-')}" for name, number in sums.outcomes.items())
     return f"{sums.submitted} submitted = {parts} + {sums.in_flight} in flight; residual {sums.residual}"
+
+
+replay.add_command(diff)

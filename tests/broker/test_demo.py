@@ -31,6 +31,8 @@ def test_the_demo_runs_from_the_first_line_to_the_last(tmp_path: Path) -> None:
         "Top priorities: score =",
         "texts nearly repeat each other",
         "What they speak of",
+        "The feed: what a trainer learns from",
+        "10 scenarios, votes: 10 unclear",
         "residual 0",
         "identical: every output is what its inputs give, byte for byte",
     ):

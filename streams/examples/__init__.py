@@ -1,0 +1,1 @@
+"""Small programs that use the SDK, to be read and copied."""
