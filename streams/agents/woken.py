@@ -84,6 +84,9 @@ class Ticks:
                     "client.id": f"icn-{stage}",
                     "group.id": topology.windows[stage].group,
                     "auto.offset.reset": "earliest",
+                    # by its default the next process waits 45 s for one that was killed
+                    "session.timeout.ms": settings.session_timeout_ms,
+                    "heartbeat.interval.ms": settings.session_timeout_ms // 3,
                     "max.poll.interval.ms": TURN_MAX_S * 1000,
                     "enable.auto.commit": False,
                 }

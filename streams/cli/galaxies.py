@@ -72,7 +72,7 @@ def _artifacts(galaxy: str, cluster: Any) -> Iterator[dict[str, Any]]:
             "threat_level": THREAT[galaxy],
             "opportunity_value": float(min(10, len(references))),
             "metadata": {
-                "domain": "cyber",
+                "domain": galaxy.removeprefix("mitre-enterprise-attack-"),
                 "source_type": "misp-galaxy",
                 "collection_method": "package",
                 "galaxy": galaxy,

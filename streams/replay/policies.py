@@ -103,7 +103,7 @@ class _Play:
     def run(self, told: Sequence[Told], progress: Callable[[str], None]) -> Outcome:
         every_ms = self.folder.feed.rules.every_ms
         slot_ms = -(-told[0].at_ms // every_ms) * every_ms
-        last_ms = -(-told[-1].at_ms // every_ms) * every_ms
+        last_ms = -(-told[-1].at_ms // every_ms) * every_ms + HOUR_MS  # what waits then has its turn
         at, rounds = 0, (last_ms - slot_ms) // every_ms + 1
         while slot_ms <= last_ms:
             until = at

@@ -106,6 +106,8 @@ class Phoenix:
                     "group.id": self.group,
                     "auto.offset.reset": "earliest",
                     "enable.auto.commit": False,
+                    "session.timeout.ms": self.settings.session_timeout_ms,
+                    "heartbeat.interval.ms": self.settings.session_timeout_ms // 3,
                     "max.poll.interval.ms": LEARNS_MAX_MS,
                     "enable.partition.eof": False,
                 }

@@ -9,8 +9,10 @@ import pytest
 from streams.agents.s3_reputation import stage
 from streams.bench.load import SECRET
 from streams.domain import reputation as rep
+from streams.domain.scenario import seal as scenario_seal
 from streams.runtime.stage import Batch, Context, MemoryRows
-from tests.support.reputation import HOUR_MS, RULE, Fleet
+from streams.secrets import derive
+from tests.support.reputation import HOUR, HOUR_MS, RULE, Fleet
 
 
 def test_a_registered_node_starts_at_one_half_and_cannot_be_judged() -> None:
@@ -679,3 +681,47 @@ def test_a_tick_older_than_what_is_remembered_ends_nothing() -> None:
     fleet.tick(old - HOUR_MS)
 
     assert (fleet.counts["epoch_ended"], fleet.counts["ignored:tick"]) == (1, 1)
+
+
+def scenario_of(number: int, slot_ms: int = HOUR) -> dict[str, Any]:
+    """What a trainer's verdict says of the scenario that it answers."""
+    made = scenario_seal(derive(SECRET, "scenario-seal"), slot_ms, bytes(40))
+    return {"scenario_id": f"phoenix_a-{number}", "scenario_slot_ms": slot_ms, "scenario_seal": made}
+
+
+def test_a_trainers_vote_weighs_as_much_as_it_is_sure_and_unclear_nothing() -> None:
+    fleet = Fleet()
+    fleet.nodes("node-1")
+    fleet.judges("trainer", weight=0.5)
+    fleet.verdict("trainer", "node-1", 1, weight=0.4, **scenario_of(1))
+    fleet.verdict("trainer", "node-1", 2, "unclear", **scenario_of(2))
+    fleet.verdict("trainer", "node-1", 2, "confirmed", **scenario_of(2))  # now it knows
+    assert [(vote["outcome"], vote["weight"], vote["ignored"]) for vote in fleet.votes] == [
+        ("confirmed", 0.2, None),
+        ("unclear", 0.0, "unclear"),
+        ("confirmed", 0.5, None),
+    ]
+    fleet.hours()
+    assert fleet.last("node-1")["outcomes"] == 2
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [{"scenario_seal": bytes(16)}, {"scenario_seal": None}, {"scenario_slot_ms": HOUR + 60_000}],
+    ids=["another seal", "no seal", "another minute"],
+)
+def test_a_vote_on_what_was_never_fed_counts_nothing(forged: dict[str, Any]) -> None:
+    fleet = Fleet()
+    fleet.nodes("node-1")
+    fleet.judges("trainer")
+    fleet.verdict("trainer", "node-1", 1, "refuted", **scenario_of(1) | forged)
+    assert [(vote["ignored"], vote["weight"]) for vote in fleet.votes] == [("not_fed", 0.0)]
+
+
+@pytest.mark.parametrize("weight", [-0.1, 1.1, float("nan"), float("inf")])
+def test_a_weight_that_is_none_makes_a_dead_letter(weight: float) -> None:
+    fleet = Fleet()
+    fleet.nodes("node-1")
+    fleet.judges("trainer")
+    fleet.verdict("trainer", "node-1", 1, weight=weight, **scenario_of(1))
+    assert fleet.votes == [] and len(fleet.decided[-1].outputs["verdicts.dlq"]) == 1

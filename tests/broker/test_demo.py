@@ -32,7 +32,7 @@ def test_the_demo_runs_from_the_first_line_to_the_last(tmp_path: Path) -> None:
         "texts nearly repeat each other",
         "What they speak of",
         "The feed: what a trainer learns from",
-        "10 scenarios, votes: 10 unclear",
+        " scenarios, votes: ",
         "residual 0",
         "identical: every output is what its inputs give, byte for byte",
     ):
