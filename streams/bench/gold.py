@@ -59,6 +59,13 @@ def galaxy_kinds() -> Kinds:
     return Kinds([entry.text for entry in chosen], [entry.galaxy for entry in chosen])
 
 
+def galaxy_texts(most: int) -> list[tuple[str, str]]:
+    """(galaxy, description) of the largest galaxies, mitigations among them."""
+    entries = [entry for entry in _entries(mitigations=True) if len(entry.text.split()) >= WORDS_MIN]
+    largest = {name for name, _ in Counter(entry.galaxy for entry in entries).most_common(most)}
+    return [(entry.galaxy, entry.text) for entry in entries if entry.galaxy in largest]
+
+
 @dataclass(frozen=True)
 class _Entry:
     galaxy: str

@@ -167,6 +167,13 @@ def _rows(step: dict[str, Any]) -> list[tuple[str, str]]:
     if step["step"] == "voted":
         said = f"counts nothing ({event['ignored']})" if event["ignored"] else f"weighs {event['weight']:g}"
         return [(event["artifact_id"], f"{event['judge']}'s verdict {said} for {event['node_id']}")]
+    if step["step"] == "refused":
+        tried = "for good" if event["final"] else "for now"
+        return [(event["artifact_id"], f"not fed, {tried}: {event['reason']}; rank {event['rank']}")]
+    if step["step"] == "fed":
+        return [
+            (event["artifact_id"], f"fed as {event['scenario_id']}: rank {event['rank']}, novelty {event['novelty']:g}")
+        ]
     terms = f"{event['threat_term']:g} + {event['opportunity_term']:g} + {event['confidence_term']:g}"
     score = f"score {event['score']:.4f} = ({terms}) × {event['effective_reputation']:g} × {event['decay']:.3f}"
     return [(event["canonical_id"], score)]

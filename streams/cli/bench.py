@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from streams.cli.bench_phoenix import phoenix
 from streams.cli.show import json_option, network, print_json, progress, say, table
 
 
@@ -244,3 +245,6 @@ def coverage(runs: int, seed: int, as_json: bool) -> None:
         ],
         right=range(1, 10),
     )
+
+
+bench.add_command(phoenix)

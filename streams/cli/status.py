@@ -24,7 +24,6 @@ def status(as_json: bool) -> None:
     Example:
       icn status
     """
-    from streams.agents.windows_written import newest_window
     from streams.broker.registrations import registered
     from streams.broker.topics import fold
     from streams.replay.conservation import OUTCOMES
@@ -52,14 +51,11 @@ def status(as_json: bool) -> None:
                 "rule": steps[-1].event["rule"].hex() if steps else None,
             }
         )
-    window = newest_window(topology, settings)[0] if topology.windows else None
     windows = [
         {
             "stage": agent.name,
             "group": next((row.state.lower() for row in lags if row.group == agent.group), "no commit yet"),
-            "ends_ms": window and window["slot_ms"],
-            "texts": window and window["texts"],
-            "patterns": window and window["patterns"],
+            **_newest(topology, settings, agent.name),
         }
         for agent in topology.windows.values()
     ]
@@ -101,12 +97,34 @@ def status(as_json: bool) -> None:
             right=(1, 2, 3),
         )
         for w in windows:
-            newest = (
-                f"{counted(w['patterns'], 'pattern')} in {w['texts']:,} texts to {when(w['ends_ms'])}"
-                if window
-                else "no window yet"
-            )
-            click.echo(f"{w['stage']}: {newest}")
+            click.echo(f"{w['stage']}: {_of_newest(w)}")
         for line in attention or ["nothing needs attention"]:
             click.echo(f"→ {line}" if attention else line)
     sys.exit(1 if attention else 0)
+
+
+def _newest(topology: Any, settings: Any, stage: str) -> dict[str, Any]:
+    """What the newest window, or round, says."""
+    if stage == "s6_phoenix":
+        from streams.watch.phoenix import newest_round
+
+        round_ = newest_round(topology, settings)
+        return {
+            "ends_ms": round_ and round_["slot_ms"],
+            **{name: round_ and round_[name] for name in ("fed", "waiting")},
+        }
+    from streams.agents.windows_written import newest_window
+
+    window = newest_window(topology, settings)[0]
+    return {
+        "ends_ms": window and window["slot_ms"],
+        **{name: window and window[name] for name in ("texts", "patterns")},
+    }
+
+
+def _of_newest(of: dict[str, Any]) -> str:
+    if "fed" in of:
+        return f"{of['fed']} fed, {of['waiting']:,} wait, {when(of['ends_ms'])}" if of["ends_ms"] else "nothing fed yet"
+    if of["ends_ms"]:
+        return f"{counted(of['patterns'], 'pattern')} in {of['texts']:,} texts to {when(of['ends_ms'])}"
+    return "no window yet"

@@ -71,10 +71,10 @@ class Chosen(NamedTuple):
 
 
 class Feed:
-    """The state. input_of: dedup_hashes -> what trainers would see of each."""
+    """The state. input_of: dedup_hashes -> what trainers would see of each. covers: each domain has its turn within an hour."""
 
-    def __init__(self, rules: Rules, input_of: Callable[[Sequence[bytes]], Sequence[str]]) -> None:
-        self.rules, self.input_of = rules, input_of
+    def __init__(self, rules: Rules, input_of: Callable[[Sequence[bytes]], Sequence[str]], covers: bool = True) -> None:
+        self.rules, self.input_of, self.covers = rules, input_of, covers
         self.waiting, self.windows = Waiting(rules.candidates_ms), Windows(rules)
 
     # -- the fold -----------------------------------------------------------
@@ -174,7 +174,7 @@ class _Round:
     def __init__(self, feed: Feed, slot_ms: int, order: Longs, is_open: Flags) -> None:
         self.feed, self.slot_ms, self.order = feed, slot_ms, order
         waiting = feed.waiting
-        self.due = self._due(is_open)
+        self.due = self._due(is_open) if feed.covers else []
         parts = [_best(np.flatnonzero(is_open), order, waiting["tie"], feed.rules.pool)]
         parts += [
             _best(np.flatnonzero(is_open & (waiting["domain"] == domain)), order, waiting["tie"], OF_A_DOMAIN)

@@ -138,6 +138,8 @@ def _steps(
         since_ms,
         lambda m, e: bool({e["artifact_id"], e["by_artifact_id"]} & ids),
     )
+    fed = _found(topology, settings, "phoenix.feed", "scenario", since_ms, lambda m, e: e["artifact_id"] in ids)
+    refused = _found(topology, settings, "phoenix.refused", "refusal", since_ms, lambda m, e: e["artifact_id"] in ids)
     parts = (
         ("sent", raw),
         ("admitted", admitted),
@@ -146,6 +148,8 @@ def _steps(
         ("corroborated", corroborated),
         ("linked", links),
         ("scored", priorities),
+        ("refused", refused),
+        ("fed", fed),
         ("judged", verdicts),
         ("voted", votes),
     )
