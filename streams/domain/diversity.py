@@ -11,7 +11,7 @@ from streams.domain.meaning import Floats, Weights, directions_of, meant
 from streams.domain.phrases import Numbered
 from streams.domain.priority import published
 
-REMEMBERED = 1 << 13  # texts whose words are at hand: those of a day's feed and of a pool come again every minute
+REMEMBERED = 1 << 12  # texts whose words are at hand: those of a day's feed and of a pool come again every minute
 
 
 def points(texts: Sequence[str], others: Sequence[str], seed: int) -> tuple[Floats, Floats]:

@@ -14,11 +14,13 @@ HIGH = 7.0  # threat level, opportunity value
 UNDER = 0.2  # share of the last 100 fed below which a general objective is under-represented
 GENERAL = ("pattern_recognition", "cross_domain_synthesis")
 NO_DOMAIN = "unknown"
+DOMAIN_MAX = 200
 HOUR_MS = 3_600_000
 
 
 def domain_of(metadata: Mapping[str, str]) -> str:
-    return metadata.get("domain") or NO_DOMAIN
+    """At most 200 characters: it is in every event."""
+    return (metadata.get("domain") or NO_DOMAIN)[:DOMAIN_MAX]
 
 
 def novelty_of(content_type: str, domain: str, content: str) -> int:
