@@ -13,6 +13,29 @@ from streams.broker.local import LocalBroker
 from tests.support.network import Network, network
 
 os.environ.pop("COLUMNS", None)  # pytest's workers have one, and a table would be cut to it
+# Several tests at a time share the cores. Threads of one sum then wait for each other, and a sum takes ten times as long.
+os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+# A broker that lives for a minute is up before the second compiler's work pays.
+os.environ.setdefault("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1")
+
+# They wait more than they compute. Begun last, one of them would keep one core busy while the others are idle.
+LONGEST = (
+    "faults/test_soak.py",
+    "faults/test_network_survives.py",
+    "faults/test_up.py",
+    "faults/test_dedup_survives.py",
+    "broker/test_pruned.py",
+    "broker/test_patterns.py",
+    "broker/test_demo.py",
+    "broker/test_replay.py",
+    "audit/test_log_survives.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first."""
+    places = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get("/".join(item.path.parts[-2:]), len(places)))
 
 
 @pytest.fixture(scope="session")
