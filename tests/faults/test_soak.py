@@ -32,8 +32,8 @@ from tests.support.web import Handler, Site, site
 
 LONG_SLOTS = 200  # such a run has the machine for itself
 CLOCK = Path(__file__).parents[1] / "support" / "clock"
-MINUTES = float(os.environ.get("ICN_TEST_SOAK_MINUTES", "3"))
-CADENCE_S = float(os.environ.get("ICN_TEST_SOAK_CADENCE_S", "6"))
+MINUTES = float(os.environ.get("ICN_TEST_SOAK_MINUTES", "2"))
+CADENCE_S = float(os.environ.get("ICN_TEST_SOAK_CADENCE_S", "4"))
 # as the report names them; the last three are of what is good of it
 WEIGHTS = {
     "job_success": 0.45,
