@@ -199,6 +199,7 @@ class Folder:
             self.take_fed(scenario)
         for refusal in refusals:
             self.take_refused(refusal)
+        domains = self.feed.domains(slot_ms)
         told = {
             "slot_ms": slot_ms,
             "read": dict(read),
@@ -206,7 +207,9 @@ class Folder:
             "told": len(refusals),
             "waiting": self.feed.wait(slot_ms),
             "refused": chosen.refused,
-            "starving": [one._asdict() for one in self.feed.starving(slot_ms)],
+            "domains_waiting": domains.waiting,
+            "domains_starving": domains.starving,
+            "starving": [one._asdict() for one in domains.longest],
             "rule": self.rule,
         }
         return Made(scenarios, refusals, told)

@@ -30,19 +30,22 @@ AN_HOUR, HOURS, NODES = 10_000, 3, 20
 TYPES = ("text", "text", "text", "html", "data")
 WEIGHTS = Weights(0.4, 0.3, 0.2, 24 * HOUR_MS)
 MEASURED_IN = 3_000  # texts of which the measure's directions are made
+ALL = 1_000  # galaxies: more than there are
 
 
 class Texts:
     """Descriptions, each with its galaxy as domain, some galaxies hotter than others; and a measure of how alike they are that is not the
     feed's own: TF-IDF without English stop words, truncated SVD of 100, cosine."""
 
-    def __init__(self, domains: int) -> None:
+    def __init__(self, domains: int, draw: int = 0) -> None:
+        """draw: so many of them by another chance; 0: all."""
         from sklearn.decomposition import TruncatedSVD
         from sklearn.feature_extraction.text import TfidfVectorizer
 
-        self.rng, chance = random.Random(1), np.random.default_rng(1)
-        self.texts = galaxy_texts(domains)
-        self.heat = {name: float(chance.beta(2, 3)) for name in sorted({one for one, _ in self.texts})}
+        self.rng, chance = random.Random(draw), np.random.default_rng(1)
+        every = galaxy_texts(domains)
+        self.heat = {name: float(chance.beta(2, 3)) for name in sorted({one for one, _ in every})}
+        self.texts = self.rng.sample(every, MEASURED_IN) if draw else every
         self.words = TfidfVectorizer(sublinear_tf=True, stop_words="english", min_df=2)
         sample = self.rng.sample(self.texts, min(MEASURED_IN, len(self.texts)))
         rows = self.words.fit_transform([text[:INPUT_MAX] for _, text in sample])
@@ -68,8 +71,7 @@ class Play:
         self.fed: list[tuple[int, float, Fed]] = []
         self.longest_s = 0.0
 
-    def comes(self, raw_ms: int) -> None:
-        domain, text = self.rng.choice(self.texts.texts)
+    def comes(self, raw_ms: int, domain: str, text: str) -> None:
         key = hashlib.blake2b(len(self.inputs).to_bytes(8, "big"), digest_size=40).digest()
         self.inputs[key] = text[:INPUT_MAX]
         heat, kind = self.texts.heat[domain], self.rng.choice(TYPES)
@@ -113,14 +115,13 @@ class Play:
 
 
 def bench_phoenix(say: Callable[[str], None]) -> dict[str, Any]:
-    """selection: 100 of 3,000 at once; saturation: 10,000 an hour for three hours, per number of domains; gate: what a round costs."""
+    """selection: 100 of 3,000 at once, three draws; saturation: 10,000 an hour for three hours; gate: what a round costs."""
     import sklearn.decomposition  # noqa: F401  # only what is loaded has its threads limited
 
     rules = rules_in(load())
     with threadpool_limits(1):
         say("100 of 3,000 …")
-        found: dict[str, Any] = {"selection": selection(rules)}
-        found["saturation"] = []
+        found: dict[str, Any] = {"selection": [selection(rules, draw) for draw in (1, 2, 3)], "saturation": []}
         for domains in (3, 30, 100):
             say(f"three hours of {AN_HOUR:,} artifacts, at most {domains} domains …")
             found["saturation"].append(saturation(rules, domains))
@@ -129,15 +130,15 @@ def bench_phoenix(say: Callable[[str], None]) -> dict[str, Any]:
     return found
 
 
-def selection(rules: Rules) -> dict[str, Any]:
-    """All there at once, and no 60 minutes: what diversity costs and brings."""
-    texts = Texts(100)
+def selection(rules: Rules, draw: int) -> dict[str, Any]:
+    """100 of 3,000 different texts, all there at once: what diversity costs and brings. The measure's directions are those texts' own."""
+    texts = Texts(ALL, draw)
     at_once = replace(rules, per_round=100)
-    found: dict[str, Any] = {}
+    found: dict[str, Any] = {"draw": draw}
     for name, greedy in (("feed", False), ("greedy", True)):
         play = Play(texts, at_once, greedy)
-        for number in range(3_000):
-            play.comes(T0_MS - number)
+        for number, (domain, text) in enumerate(texts.texts):
+            play.comes(T0_MS - number, domain, text)
         play.minute(T0_MS)
         found[name] = _told(texts, play.fed)
     return found
@@ -152,7 +153,7 @@ def saturation(rules: Rules, domains: int) -> dict[str, Any]:
         for minute in range(60 * HOURS):
             slot_ms = T0_MS + minute * MINUTE_MS
             for _ in range(AN_HOUR // 60):
-                play.comes(slot_ms - play.rng.randrange(MINUTE_MS))
+                play.comes(slot_ms - play.rng.randrange(MINUTE_MS), *play.rng.choice(texts.texts))
             play.minute(slot_ms)
         slots = [slot for slot, _, _ in play.fed]
         last = [one for one in play.fed if one[0] >= T0_MS + (HOURS - 1) * HOUR_MS]

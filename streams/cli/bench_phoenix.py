@@ -39,7 +39,7 @@ def phoenix(as_json: bool) -> None:
             "longest round s",
         ),
         [
-            *_rows("100 of 3,000", found["selection"]),
+            *(row for one in found["selection"] for row in _rows(f"100 of 3,000, draw {one['draw']}", one)),
             *(row for one in found["saturation"] for row in _rows(f"10,000 an hour, {one['domains']} domains", one)),
         ],
         right=range(1, 10),

@@ -121,6 +121,10 @@ def show(found: dict[str, Any]) -> None:
         f"{found['fed']} fed in the {found['hours']:g} h to {when(found['slot_ms'])}, {found['in_last_hour']} of them in the last hour; "
         f"{found['waiting']} wait"
     )
+    if found["coverage"] is not None:
+        click.echo(
+            f"coverage: {found['coverage']:.0%} of the {found['domains_waiting']} domains that wait were fed within an hour"
+        )
     if found["fed"]:
         kinds = found["diversity"]
         click.echo(

@@ -62,6 +62,14 @@ class Starving(NamedTuple):
     reason: str
 
 
+class Domains(NamedTuple):
+    """waiting, starving: how many; longest: of the starving ones at most 20, the longest first."""
+
+    waiting: int
+    starving: int
+    longest: list[Starving]
+
+
 class Chosen(NamedTuple):
     """refused: of all that wait, by reason, as the gate stood before."""
 
@@ -105,13 +113,15 @@ class Feed:
         reasons = self._reasons(slot_ms, order)
         room = min(self.rules.per_round, self.windows.left(slot_ms))
         choices = _Round(self, slot_ms, order, here & (reasons == OPEN)).choose(room) if room else []
+        reached = [waiting.at[one.dedup_hash] for one in choices]
         if room == 0:
-            first = _best(np.flatnonzero(here & (reasons == OPEN)), order, waiting["tie"], self.rules.per_round)
-            reasons[first] = HOUR
-        least = min((order[waiting.at[one.dedup_hash]] for one in choices), default=NEVER)
+            reached = _best(
+                np.flatnonzero(here & (reasons == OPEN)), order, waiting["tie"], self.rules.per_round
+            ).tolist()
+            reasons[reached] = HOUR
         passed = here & (reasons != OPEN) & (reasons != waiting["told"])
-        if len(choices) == room and room:
-            passed &= order > least
+        if len(reached) >= (room or self.rules.per_round):  # the others' turn did not come
+            passed &= order >= order[reached].min()
         told = [
             Refused(waiting.keys[at], REASONS[reasons[at]], int(reasons[at]) in FINAL, _rank(order, at))
             for at in _best(np.flatnonzero(passed), order, waiting["tie"], TOLD_MAX).tolist()
@@ -119,8 +129,8 @@ class Feed:
         counts = np.bincount(reasons[here], minlength=len(REASONS)).tolist()
         return Chosen(choices, told, {REASONS[n]: count for n, count in enumerate(counts) if count and n != OPEN})
 
-    def starving(self, slot_ms: int) -> list[Starving]:
-        """Domains that wait though nothing of them was fed for an hour; the longest first."""
+    def domains(self, slot_ms: int) -> Domains:
+        """Which wait, and which of them though nothing of them was fed for an hour."""
         waiting = self.waiting
         order = np.where(waiting["raw_ms"] <= slot_ms, waiting.order(), NEVER)
         reasons = self._reasons(slot_ms, order)
@@ -139,7 +149,7 @@ class Feed:
         for since_ms, name, domain in sorted(found)[:STARVING_MAX]:
             (first,) = _best(waits[domains == domain], order, waiting["tie"], 1).tolist()
             told.append(Starving(name, int(counts[domain]), since_ms, REASONS[reasons[first]]))
-        return told
+        return Domains(int(np.count_nonzero(counts)), len(found), told)
 
     def wait(self, slot_ms: int) -> int:
         """How many wait."""

@@ -40,7 +40,8 @@ def stats(topology: Topology, settings: Settings, hours: float) -> dict[str, Any
     """Of the hours up to the newest round; None: there is no round.
 
     {slot_ms, hours, fed, in_last_hour, waiting, refused_now: reason -> how many it holds back, refused: reason -> refusals written,
-    diversity, mean_score, mean_novelty, largest_node_share, starving}
+    diversity, mean_score, mean_novelty, largest_node_share, domains_waiting, coverage: share of these of which something was fed within
+    an hour, starving}
     """
     newest = newest_round(topology, settings)
     if newest is None:
@@ -70,6 +71,8 @@ def stats(topology: Topology, settings: Settings, hours: float) -> dict[str, Any
         "mean_score": _mean([event["score"] for event in fed]),
         "mean_novelty": _mean([event["novelty"] for event in fed]),
         "largest_node_share": max(nodes.values()) / len(fed) if fed else None,
+        "domains_waiting": newest["domains_waiting"],
+        "coverage": 1 - newest["domains_starving"] / newest["domains_waiting"] if newest["domains_waiting"] else None,
         "starving": newest["starving"],
     }
 

@@ -103,8 +103,9 @@ def made(kind: str, id_: str, created_ms: int, modified_ms: int, tlp: str, autho
 
 
 def extended(**properties: Any) -> dict[str, Object]:
-    """Properties of our extension, for `extensions`; None, and what is no number where one should be, is left out."""
-    said = {name: value for name, value in properties.items() if value is not None and _is_sound(value)}
+    """Properties of our extension, for `extensions`; None, what is empty (STIX has no empty lists), and what is no number where one should
+    be, is left out."""
+    said = {name: value for name, value in properties.items() if value not in (None, [], "") and _is_sound(value)}
     assert said.keys() <= PROPERTIES.keys()
     return {EXTENSION: {"extension_type": "property-extension", **said}}
 

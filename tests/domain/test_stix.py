@@ -58,6 +58,9 @@ def everything() -> tuple[Story, list[dict[str, Any]]]:
 
 def test_the_official_validator_finds_nothing_to_say() -> None:
     story, patterns = everything()
+    plain = story.report("nothing to learn from")
+    nothing = {"classification": "unknown", "characteristics": [], "pattern_id": None, "pattern_name": None}
+    story.feed(plain, objectives=[], tags=[], context={}, expected=nothing)
     assert complaints(story.export(patterns).text) == []
 
 
