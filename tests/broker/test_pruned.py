@@ -110,6 +110,7 @@ def test_what_is_left_of_a_pruned_network_is_judged(brokers: str, tmp_path: Path
         by_stage = {stage["stage"]: stage for stage in left["stages"]}
         assert by_stage.pop("coordinator")["batches"] == 0, "nobody coordinates in compressed time"
         assert by_stage.pop("s5_patterns")["left_out"] == 4, "in compressed time a window begins where the topic does"
+        assert by_stage.pop("s6_phoenix")["left_out"] == 4, "and so does what a round has read"
         assert all(one["left_out"] and one["compared"] and not one["findings"] for one in by_stage.values())
         assert by_stage["s1_intake"]["seeded"] == 4, (
             "the id that was used again, how two nodes stood, how many were undecided"

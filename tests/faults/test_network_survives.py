@@ -149,7 +149,8 @@ def test_a_dead_supervisor_leaves_no_stage_running(whole_net: Network) -> None:
 
     gone, alive = psutil.wait_procs(children, timeout=15)  # one that is still being imported ends when it comes to that
 
-    assert (alive, len(gone)) == ([], len(net.topology.agents) + 2), "the stages, the ticks and the patterns"
+    expected = len(net.topology.agents) + len(net.topology.windows) + 1
+    assert (alive, len(gone)) == ([], expected), "the stages, what ticks wake, and the ticks"
 
 
 def test_sigterm_under_load_ends_a_worker_in_time_and_loses_nothing(brokers: str, tmp_path: Path) -> None:
