@@ -53,8 +53,6 @@ class Settings:
             "bootstrap.servers": self.require_brokers(),
             "security.protocol": self.security_protocol,
             "log_level": 2,  # what fails is reported where it is asked; a broker that is away would fill the terminal
-            # each client knows one address first, then what the broker says is its own: that is a new connection, and waits so long
-            "reconnect.backoff.ms": 10,
         }
         for name, value in (
             ("sasl.mechanism", self.sasl_mechanism),
