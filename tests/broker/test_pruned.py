@@ -169,7 +169,7 @@ def test_links_are_judged_by_the_sketches_and_links_that_are_left(brokers: str, 
         net.icn("rebuild", "s4_near", "--execute")
         net.worker()
         with node(net, "n1") as n1:
-            n1.submit(reworded(texts[3][35], 2, 9), artifact_id="5", collected_at=5 * HOUR_MS)
+            n1.submit(reworded(texts[3][35], 2, 9), artifact_id="5", collected_at=5 * HOUR_MS).result(60)
             settled(net)
         net.stop()
         repeated = {link["artifact_id"]: link["near_duplicate_of"] for link in events(net.settings, net.topic("links"))}
