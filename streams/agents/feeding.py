@@ -65,9 +65,8 @@ class Folder:
         self.decode = {alias: decoder(schema) for alias, schema in SCHEMAS.items()}
         self.decode_artifact = decoder("artifact")
         self.unclaimed: dict[tuple[int, bytes], tuple[str, str, bytes]] = {}
-        self.pattern_of: dict[
-            bytes, tuple[str, str]
-        ] = {}  # of the newest window: first bytes of a content_hash -> id, name
+        # of the newest window: first bytes of a content_hash -> id, name
+        self.pattern_of: dict[bytes, tuple[str, str]] = {}
 
     # -- what stages say ----------------------------------------------------
 
@@ -227,12 +226,7 @@ class Folder:
         }
 
     def _names(self, at: int) -> dict[str, str]:
-        waiting = self.feed.waiting
-        return {
-            "domain": waiting.domains.names[waiting["domain"][at]],
-            "node_id": waiting.nodes.names[waiting["node"][at]],
-            "content_type": waiting.types.names[waiting["content_type"][at]],
-        }
+        return dict(zip(("domain", "node_id", "content_type"), self.feed.waiting.names_of(at), strict=True))
 
     def _scenario(self, slot_ms: int, choice: Choice, item: Item) -> dict[str, Any]:
         waiting, windows = self.feed.waiting, self.feed.windows

@@ -21,12 +21,8 @@ from streams.settings import Settings
 from streams.topology import Topology
 
 LATE_MAX = 2  # rounds: a tick that is older feeds nothing, or what was fed at once would be of several hours
-TIMED = (
-    "patterns",
-    "windows",
-    "artifacts.decided",
-    "priorities",
-)  # read from when it matters; of nodes everything matters
+# read from when it begins to matter; of nodes all that was ever thought does
+TIMED = ("patterns", "windows", "artifacts.decided", "priorities")
 
 
 class Phoenix:

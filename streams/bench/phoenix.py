@@ -101,9 +101,7 @@ class Play:
             at = waiting.at[choice.dedup_hash]
             fed = Fed(
                 slot_ms,
-                waiting.domains.names[waiting["domain"][at]],
-                waiting.nodes.names[waiting["node"][at]],
-                waiting.types.names[waiting["content_type"][at]],
+                *waiting.names_of(at),
                 int(waiting["novelty"][at]),
                 (),
                 self.inputs[choice.dedup_hash],

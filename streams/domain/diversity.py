@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -11,10 +12,12 @@ from streams.domain.meaning import Floats, Weights, directions_of, meant
 from streams.domain.phrases import Numbered
 from streams.domain.priority import published
 
+SEED = 1  # of the directions
+KINDS = ("content_type", "domain", "node_id")
 REMEMBERED = 1 << 12  # texts whose words are at hand: those of a day's feed and of a pool come again every minute
 
 
-def points(texts: Sequence[str], others: Sequence[str], seed: int) -> tuple[Floats, Floats]:
+def points(texts: Sequence[str], others: Sequence[str] = ()) -> tuple[Floats, Floats]:
     """(n, d) and (m, d), rows of length 1; 0 of a text that shares no word with another one. The directions are those in which the first
     ones differ most; words weigh as among all."""
     from sklearn.preprocessing import normalize
@@ -26,7 +29,7 @@ def points(texts: Sequence[str], others: Sequence[str], seed: int) -> tuple[Floa
     if weights is None:
         return np.zeros((len(texts), 1)), np.zeros((len(others), 1))
     rows = weights.weigh(said)
-    found = normalize(rows @ directions_of(rows[: len(texts)], seed).T)
+    found = normalize(rows @ directions_of(rows[: len(texts)], SEED).T)
     return found[: len(texts)], found[len(texts) :]
 
 
@@ -48,6 +51,12 @@ def vendi_of_kinds(kinds: Iterable[str]) -> float:
     """The same where two are alike or have nothing in common: exp of the Shannon entropy [1..kinds]."""
     names = list(kinds)
     return _effective(count / len(names) for count in np.unique(names, return_counts=True)[1]) if names else 0.0
+
+
+def effective_numbers(fed: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Of scenarios: how many different content types, domains, nodes and contents there are in effect (Vendi scores)."""
+    found = {kind: vendi_of_kinds(one[kind] for one in fed) for kind in KINDS}
+    return found | {"content": vendi(points([one["input"] for one in fed])[0])}
 
 
 def _effective(shares: Iterable[float]) -> float:

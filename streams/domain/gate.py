@@ -15,17 +15,8 @@ from streams.domain.priority import published
 HOUR_MS = 3_600_000
 NOVELTY_WEIGHTS = {"domain": 0.4, "node": 0.3, "content_type": 0.3}
 OPEN, TLP, NOVELTY, SCORE, REPUTATION, DOMAIN, NODE, CONTENT_TYPE, HOUR = range(9)
-REASONS = (
-    "turn",
-    "tlp",
-    "novelty",
-    "score",
-    "reputation",
-    "domain",
-    "node",
-    "content_type",
-    "hour",
-)  # open: waits for its turn
+# "turn": nothing stands against it
+REASONS = ("turn", "tlp", "novelty", "score", "reputation", "domain", "node", "content_type", "hour")
 FINAL = (TLP, NOVELTY)
 
 

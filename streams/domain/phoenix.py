@@ -34,7 +34,6 @@ from streams.domain.waiting import MICRO, NEVER, Flags, Known, Longs, Waiting
 TOLD_MAX = 500  # refusals in one round; the rest is for the next ones
 OF_A_DOMAIN = 10  # of each domain whose turn it is so many are in the pool
 STARVING_MAX = 20
-SEED = 1
 
 Reasons = npt.NDArray[np.int8]
 
@@ -207,7 +206,7 @@ class _Round:
         if not len(pool):
             return []
         texts = list(feed.input_of([waiting.keys[at] for at in pool.tolist()]))
-        here, before = points(texts, [one.input for one in feed.windows.day], SEED)
+        here, before = points(texts, [one.input for one in feed.windows.day])
         said_before = nearest(here, before)
         alike = said_before.copy()
         worth = np.exp2((self.order[pool] - self.order[pool[0]]) / MICRO)  # of the best, 1
@@ -246,8 +245,7 @@ class _Growing:
         self.windows.last.extend(windows.last)
 
     def add(self, waiting: Waiting, at: int, slot_ms: int) -> None:
-        names = (waiting.domains.names[waiting["domain"][at]], waiting.nodes.names[waiting["node"][at]])
-        self.windows.last.append(Fed(slot_ms, *names, waiting.types.names[waiting["content_type"][at]], 0, (), ""))
+        self.windows.last.append(Fed(slot_ms, *waiting.names_of(at), 0, (), ""))
 
     def lets_pass(self, waiting: Waiting, pool: Longs, slot_ms: int) -> Flags:
         """(pool,)."""

@@ -161,6 +161,14 @@ class Waiting:
         if revision > self.effective[node][0]:
             self.effective[node] = (revision, effective)
 
+    def names_of(self, at: int) -> tuple[str, str, str]:
+        """(domain, node, content type)."""
+        return (
+            self.domains.names[self["domain"][at]],
+            self.nodes.names[self["node"][at]],
+            self.types.names[self["content_type"][at]],
+        )
+
     def reputation(self, at: int) -> tuple[int, float]:
         """(revision, effective)."""
         return self.effective[int(self["node"][at])]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
 from itertools import islice
 from typing import Any
 
@@ -14,29 +13,14 @@ from streams.codec import Undecodable, decoder, encoder
 from streams.replay.recomputation import Recomputation, place_of
 from streams.replay.verify import Result
 from streams.secrets import deployment_secret
-from streams.settings import Settings
-from streams.topology import Topology
 
 AHEAD_MAX = 1_000  # records: an intruder's, before the one that is looked for
 MADE = {"assignments": "assignment", "collections": "collection"}
 
 
-def verify_coordinator(
-    topology: Topology,
-    settings: Settings,
-    rule: bytes,
-    from_ms: int | None = None,
-    to_ms: int | None = None,
-    progress: Callable[[str], None] = lambda _: None,
-) -> Result:
-    """All steps are taken; those recorded in [from, to) of broker time are compared. A step is a batch of the result.
-
-    Raises BrokerError.
-    """
-    return _Steps(topology, settings, rule, (from_ms, to_ms), progress).run()
-
-
 class _Steps(Recomputation):
+    """A step is a batch of the result. All are taken; those of the time are compared."""
+
     stage, differs = STAGE, "not what the step makes of what it had read"
 
     def run(self) -> Result:
@@ -97,3 +81,6 @@ class _Steps(Recomputation):
         there = written.popleft() if written else None
         if inside:
             self.same(place if there is None else place_of(there), recomputed, None if there is None else there.value())
+
+
+verify_coordinator = _Steps.verify

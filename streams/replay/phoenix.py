@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,24 +17,11 @@ from streams.replay.verify import Result
 from streams.runtime.reread import as_record
 from streams.runtime.stage import Message
 from streams.secrets import deployment_secret
-from streams.settings import Settings
-from streams.topology import Topology
-
-
-def verify_feed(
-    topology: Topology,
-    settings: Settings,
-    rule: bytes,
-    from_ms: int | None = None,
-    to_ms: int | None = None,
-    progress: Callable[[str], None] = lambda _: None,
-) -> Result:
-    """All rounds are taken; those recorded in [from, to) of broker time are made again. A round is a batch of the result, an artifact, a
-    score or whatever else it had read an input. Raises BrokerError."""
-    return _Rounds(topology, settings, rule, (from_ms, to_ms), progress).run()
 
 
 class _Rounds(Recomputation):
+    """A round is a batch of the result; whatever it had read is an input. Those of another time are taken as they are."""
+
     stage, differs = STAGE, "not what the gate lets pass of what the round had read"
 
     def run(self) -> Result:
@@ -130,3 +116,6 @@ def _wanted(message: Message) -> bytes:
 def _digest(message: Any) -> bytes:
     record = as_record(message)
     return digest(record.key, record.value, record.headers or ())
+
+
+verify_feed = _Rounds.verify

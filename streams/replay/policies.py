@@ -14,8 +14,8 @@ from streams.agents.inbox import Letter
 from streams.agents.shelf import Shelf
 from streams.broker.topics import fold
 from streams.codec import Undecodable, decoder, encoder
-from streams.domain.diversity import points, vendi, vendi_of_kinds
-from streams.domain.priority import Weights, published, score
+from streams.domain.diversity import effective_numbers
+from streams.domain.priority import Score, Weights, published, score
 from streams.errors import NotFoundError
 from streams.policy import merged
 from streams.runtime.reread import as_record
@@ -24,34 +24,30 @@ from streams.topology import Topology
 from streams.units import duration_ms
 
 HOUR_MS = 3_600_000
-SEED = 1
-KINDS = ("content_type", "domain", "node_id")
 
 
 class Told(NamedTuple):
     """A record, and when it happened in event time."""
 
     at_ms: int
-    order: int  # patterns, then artifacts, what is thought of nodes, scores
+    order: int  # artifacts, then what is thought of nodes, then scores
     letter: Letter
 
 
 @dataclass
 class Outcome:
-    """What one policy would have done. fed: scenarios, each with `worth`: its score by the weights in force. reasons: artifact_id -> why it
+    """What one policy would have done. fed: scenarios, each with `worth`: its score by the weights in force. reasons: dedup_hash -> why it
     was refused last."""
 
     name: str
     fed: list[dict[str, Any]] = field(default_factory=list)
     refusals: Counter[str] = field(default_factory=Counter)
-    reasons: dict[str, str] = field(default_factory=dict)
+    reasons: dict[bytes, str] = field(default_factory=dict)
     rounds: int = 0
     waiting: int = 0
 
     def summary(self) -> dict[str, Any]:
         """{policy, fed, mean_score, mean_worth, waiting, refusals, diversity: effective numbers}."""
-        diversity = {kind: vendi_of_kinds(one[kind] for one in self.fed) for kind in KINDS}
-        diversity["content"] = vendi(points([one["input"] for one in self.fed], [], SEED)[0])
         return {
             "policy": self.name,
             "rounds": self.rounds,
@@ -60,7 +56,7 @@ class Outcome:
             "mean_worth": _mean([one["worth"] for one in self.fed]),
             "waiting": self.waiting,
             "refusals": dict(self.refusals.most_common()),
-            "diversity": diversity,
+            "diversity": effective_numbers(self.fed),
         }
 
 
@@ -122,11 +118,11 @@ class _Play:
         made = self.folder.round(slot_ms, {})
         self.outcome.rounds += 1
         for one in made.scenarios:
-            one["worth"] = self._worth(one, slot_ms)
+            one["worth"] = _score(self.in_force, one, slot_ms).score
             self.outcome.fed.append(one)
         for refusal in made.refusals:
             self.outcome.refusals[refusal["reason"]] += 1
-            self.outcome.reasons[refusal["artifact_id"]] = refusal["reason"]
+            self.outcome.reasons[refusal["dedup_hash"]] = refusal["reason"]
 
     def _rescored(self, letter: Letter) -> Letter:
         """A score as this policy's weights make it of the same artifact."""
@@ -136,28 +132,8 @@ class _Play:
             event = self.decode(letter.record.value or b"")
         except Undecodable:
             return letter
-        made = score(
-            self.weights,
-            event["threat_level"],
-            event["opportunity_value"],
-            event["confidence"],
-            event["effective_reputation"],
-            event["first_seen_ms"],
-            event["raw_ms"],
-        )
+        made = _score(self.weights, event, event["raw_ms"])
         return letter._replace(record=letter.record._replace(value=self.encode(event | made._asdict())))
-
-    def _worth(self, one: Mapping[str, Any], slot_ms: int) -> float:
-        made = score(
-            self.in_force,
-            one["threat_level"],
-            one["opportunity_value"],
-            one["confidence"],
-            one["effective_reputation"],
-            one["first_seen_ms"],
-            slot_ms,
-        )
-        return made.score
 
 
 def differences(one: Outcome, other: Outcome) -> Iterator[dict[str, Any]]:
@@ -174,9 +150,22 @@ def differences(one: Outcome, other: Outcome) -> Iterator[dict[str, Any]]:
         copied = ("artifact_id", "slot_ms", "worth", "domain", "node_id", "content_type", "input")
         yield {
             "fed_by": mine.name,
-            "elsewhere": yours.reasons.get(scenario["artifact_id"], "turn"),
+            "elsewhere": yours.reasons.get(scenario["dedup_hash"], "turn"),
             **{name: scenario[name] for name in copied},
         }
+
+
+def _score(weights: Weights, of: Mapping[str, Any], at_ms: int) -> Score:
+    """Of a scenario or a priority event."""
+    return score(
+        weights,
+        of["threat_level"],
+        of["opportunity_value"],
+        of["confidence"],
+        of["effective_reputation"],
+        of["first_seen_ms"],
+        at_ms,
+    )
 
 
 def weights_of(topology: Topology) -> Weights:
@@ -198,14 +187,12 @@ def _read(
                 event = decode(message.value() or b"")
             except Undecodable:
                 continue
-            at_ms = event["at_ms"] if schema == "reputation" else event.get("facts", event)["raw_ms"]
-            outside = (from_ms is not None and at_ms < from_ms) or (to_ms is not None and at_ms >= to_ms)
-            if outside and schema != "reputation":
-                continue  # what was thought of a node before matters
-            if schema == "reputation" and outside:
-                if to_ms is not None and at_ms >= to_ms:
-                    continue
-                at_ms = from_ms or at_ms
+            if schema == "reputation":  # what was thought of a node before matters
+                at_ms = max(event["at_ms"], from_ms or 0)
+            else:
+                at_ms = event.get("facts", event)["raw_ms"]
+            if (from_ms is not None and at_ms < from_ms) or (to_ms is not None and at_ms >= to_ms):
+                continue
             yield Told(at_ms, order, Letter(alias, message.partition(), as_record(message)))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
@@ -12,7 +13,7 @@ from streams.topology import Topology
 Span = tuple[int | None, int | None]  # [from, to) of broker time
 
 
-class Recomputation:
+class Recomputation(ABC):
     """stage: whose events they are; differs: what is told of one that is not what is made again."""
 
     stage: ClassVar[str]
@@ -24,6 +25,22 @@ class Recomputation:
         self.topology, self.settings, self.rule = topology, settings, rule
         self.start, self.end = span
         self.progress, self.result = progress, Result(self.stage)
+
+    @classmethod
+    def verify(
+        cls,
+        topology: Topology,
+        settings: Settings,
+        rule: bytes,
+        from_ms: int | None = None,
+        to_ms: int | None = None,
+        progress: Callable[[str], None] = lambda _: None,
+    ) -> Result:
+        """Of what was recorded in [from, to) of broker time. Raises BrokerError."""
+        return cls(topology, settings, rule, (from_ms, to_ms), progress).run()
+
+    @abstractmethod
+    def run(self) -> Result: ...
 
     def is_inside(self, message: Any) -> bool:
         at_ms = message.timestamp()[1]

@@ -4,7 +4,7 @@ byte. Read only."""
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from confluent_kafka import Consumer
@@ -27,8 +27,6 @@ from streams.replay.outputs import digest
 from streams.replay.recomputation import Recomputation, place_of
 from streams.replay.verify import Result
 from streams.runtime.reread import as_record
-from streams.settings import Settings
-from streams.topology import Topology
 
 
 class Place(NamedTuple):
@@ -39,19 +37,9 @@ class Place(NamedTuple):
     digest: bytes
 
 
-def verify_windows(
-    topology: Topology,
-    settings: Settings,
-    rule: bytes,
-    from_ms: int | None = None,
-    to_ms: int | None = None,
-    progress: Callable[[str], None] = lambda _: None,
-) -> Result:
-    """Windows recorded in [from, to) of broker time. A window is a batch of the result, a text an input. Raises BrokerError."""
-    return _Windows(topology, settings, rule, (from_ms, to_ms), progress).run()
-
-
 class _Windows(Recomputation):
+    """A window is a batch of the result, a text an input."""
+
     stage, differs = STAGE, "not what is found in the texts that the window names"
 
     def run(self) -> Result:
@@ -232,3 +220,6 @@ class _Windows(Recomputation):
 
     def _where(self, one: Place) -> str:
         return f"{self.name}/{one.partition}/{one.offset}"
+
+
+verify_windows = _Windows.verify

@@ -7,13 +7,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from streams.broker.topics import events
-from streams.domain.diversity import points, vendi, vendi_of_kinds
+from streams.domain.diversity import effective_numbers
 from streams.settings import Settings
 from streams.topology import Topology
 
 HOUR_MS = 3_600_000
 LOOK_BACK = (50, 5_000, None)  # offsets of phoenix.rounds; None: all
-KINDS = ("content_type", "domain", "node_id")
 
 
 def newest_round(topology: Topology, settings: Settings) -> dict[str, Any] | None:
@@ -67,7 +66,7 @@ def stats(topology: Topology, settings: Settings, hours: float) -> dict[str, Any
         "waiting": newest["waiting"],
         "refused_now": newest["refused"],
         "refused": dict(told.most_common()),
-        "diversity": diversity(fed),
+        "diversity": effective_numbers(fed),
         "mean_score": _mean([event["score"] for event in fed]),
         "mean_novelty": _mean([event["novelty"] for event in fed]),
         "largest_node_share": max(nodes.values()) / len(fed) if fed else None,
@@ -75,13 +74,6 @@ def stats(topology: Topology, settings: Settings, hours: float) -> dict[str, Any
         "coverage": 1 - newest["domains_starving"] / newest["domains_waiting"] if newest["domains_waiting"] else None,
         "starving": newest["starving"],
     }
-
-
-def diversity(fed: Sequence[dict[str, Any]]) -> dict[str, float]:
-    """Vendi scores: effective number of different content types, domains, nodes and contents. Contents as in the feed's own choice: of all
-    that was fed, by TF-IDF in the 100 directions in which they differ most."""
-    found = {name: vendi_of_kinds(event[name] for event in fed) for name in KINDS}
-    return found | {"content": vendi(points([event["input"] for event in fed], [], 1)[0])}
 
 
 def _mean(values: Sequence[float]) -> float | None:

@@ -70,9 +70,8 @@ class Minutes:
         chosen, waiting = self.feed.choose(slot_ms), self.feed.waiting
         for choice in chosen.choices:
             at = waiting.at[choice.dedup_hash]
-            names = (waiting.domains.names[waiting["domain"][at]], waiting.nodes.names[waiting["node"][at]])
-            kind, novelty = waiting.types.names[waiting["content_type"][at]], int(waiting["novelty"][at])
-            fed = Fed(slot_ms, *names, kind, novelty, (), self.texts[choice.dedup_hash])
+            novelty = int(waiting["novelty"][at])
+            fed = Fed(slot_ms, *waiting.names_of(at), novelty, (), self.texts[choice.dedup_hash])
             self.feed.fed(choice.dedup_hash, fed)
             self.fed.append((slot_ms, choice, fed))
         for one in chosen.told:
@@ -309,7 +308,7 @@ def test_a_scenarios_seal_fits_it_alone() -> None:
 def test_vendi_is_the_number_of_different_ones() -> None:
     assert vendi(np.eye(7)) == pytest.approx(7) and vendi(np.tile(np.eye(4)[0], (9, 1))) == pytest.approx(1)
     assert vendi_of_kinds("aabb") == pytest.approx(2) and vendi_of_kinds([]) == vendi(np.zeros((0, 3))) == 0
-    same, _ = points(["one two three four"] * 5, [], 1)
+    same, _ = points(["one two three four"] * 5)
     assert vendi(same) == pytest.approx(1)
 
 
