@@ -11,6 +11,8 @@ from streams.settings import Settings
 from streams.topology import Topology
 
 LEADERS_TIMEOUT_S = 30
+ANSWER_S = 30  # longest wait for an answer about topics
+ASKED_AGAIN_S = 5  # an answer that has not come by then is asked for again
 CHANGELOG_CONFIG = {
     # rows are last-writer-wins, so compaction keeps the truth; tombstones stay long enough for a store that slept
     "cleanup.policy": "compact",
@@ -128,28 +130,38 @@ class Admin:
 
     def existing(self, names: Sequence[str]) -> dict[str, Existing]:
         """Those of `names` that exist, with partitions, id and configuration. Raises BrokerError if nobody answers."""
-        from confluent_kafka import KafkaException, TopicCollection
-        from confluent_kafka.admin import ConfigResource, ResourceType
+        from confluent_kafka import KafkaException
 
+        deadline = time.monotonic() + ANSWER_S
         try:
             there = self.client.list_topics(timeout=10).topics
             found = [name for name in names if name in there and there[name].error is None]
-            if not found:
-                return {}
-            described = self.client.describe_topics(TopicCollection(found))
-            configs = self.client.describe_configs([ConfigResource(ResourceType.TOPIC, name) for name in found])
-            values = {
-                resource.name: {k: e.value for k, e in future.result(30).items()}
-                for resource, future in configs.items()
-            }
-            return {
-                name: Existing(len(future.result(30).partitions), values[name], str(future.result(30).topic_id))
-                for name, future in described.items()
-            }
+            while found:
+                try:
+                    return self._described(found)
+                except KafkaException:
+                    # a broker whose own cluster took it for dead, after a pause, answers for a moment that there is nobody to ask
+                    if time.monotonic() > deadline:
+                        raise
+                    time.sleep(0.2)
+            return {}
         except KafkaException as error:
             raise BrokerError(
                 f"{self.settings.brokers}: {error.args[0].str()}", "is the broker running? icn broker status"
             ) from error
+
+    def _described(self, names: Sequence[str]) -> dict[str, Existing]:
+        from confluent_kafka import TopicCollection
+        from confluent_kafka.admin import ConfigResource, ResourceType
+
+        described = self.client.describe_topics(TopicCollection(list(names)), request_timeout=ASKED_AGAIN_S)
+        asked = [ConfigResource(ResourceType.TOPIC, name) for name in names]
+        configs = self.client.describe_configs(asked, request_timeout=ASKED_AGAIN_S)
+        values = {resource.name: {k: e.value for k, e in future.result().items()} for resource, future in configs.items()}
+        topics = {name: future.result() for name, future in described.items()}
+        return {
+            name: Existing(len(about.partitions), values[name], str(about.topic_id)) for name, about in topics.items()
+        }
 
     def plan(self, topology: Topology) -> list[Step]:
         """The difference between topology.yaml and the cluster."""
@@ -178,9 +190,9 @@ class Admin:
             if s.action == "create"
         ]
         try:
-            for future in (self.client.create_topics(new) if new else {}).values():
+            for future in (self.client.create_topics(new, request_timeout=ANSWER_S) if new else {}).values():
                 try:
-                    future.result(30)
+                    future.result()
                 except KafkaException as error:
                     if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:  # somebody applies at the same time
                         raise
@@ -196,8 +208,9 @@ class Admin:
                 for s in steps
                 if s.action == "configure"
             ]
-            for future in (self.client.incremental_alter_configs(changes) if changes else {}).values():
-                future.result(30)
+            alterations = self.client.incremental_alter_configs(changes, request_timeout=ANSWER_S) if changes else {}
+            for future in alterations.values():
+                future.result()
         except KafkaException as error:
             raise BrokerError(f"topics: {error.args[0].str()}") from error
         self._wait_for_leaders([step.topic for step in steps if step.action == "create"])

@@ -71,7 +71,7 @@ def ends_of(admin: AdminClient, partitions: Sequence[TopicPartition]) -> dict[To
     asked = {at: OffsetSpec.latest() for at in partitions}
     futures = admin.list_offsets(asked, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=30)
     try:
-        return {at: future.result(30).offset for at, future in futures.items()}
+        return {at: future.result().offset for at, future in futures.items()}
     except KafkaException as error:
         raise BrokerError(error.args[0].str(), "is the broker running? icn broker status") from error
 

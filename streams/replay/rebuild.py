@@ -46,8 +46,8 @@ def run(topology: Topology, settings: Settings, agent: Agent, say: Callable[[str
     folded = {partition: _fold(topology, settings, agent, history, partition, say) for partition in history.of(agent)}
     admin = AdminClient(settings.librdkafka())
     try:
-        for future in admin.delete_topics([agent.changelog], operation_timeout=30).values():
-            future.result(30)
+        for future in admin.delete_topics([agent.changelog], operation_timeout=30, request_timeout=60).values():
+            future.result()
     except KafkaException as error:
         raise BrokerError(f"{agent.changelog}: {error.args[0].str()}") from error
     _create_again(topology, settings)
