@@ -61,7 +61,8 @@ class Folder:
         self.topology, self.rule, self.shelf = topology, rule, shelf
         self.key = derive(secret, "scenario-seal")
         self.lists: Mapping[str, Sequence[str]] = topology.protocol["patterns"]["characteristics"]
-        self.feed = Feed(rules_in(topology), lambda keys: [item["input"] for item in shelf.get(keys)])
+        salt = int.from_bytes(derive(secret, "scenario-sample")[:8], "big")
+        self.feed = Feed(rules_in(topology), lambda keys: [item["input"] for item in shelf.get(keys)], salt)
         self.decode = {alias: decoder(schema) for alias, schema in SCHEMAS.items()}
         self.decode_artifact = decoder("artifact")
         self.unclaimed: dict[tuple[int, bytes], tuple[str, str, bytes]] = {}

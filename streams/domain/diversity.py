@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
@@ -13,29 +14,55 @@ from streams.domain.phrases import Numbered
 from streams.domain.priority import published
 
 SEED = 1  # of the directions
+REPEATED = 0.3  # a text that is fed once more is new by 0.3 / 1.3
 KINDS = ("content_type", "domain", "node_id")
-REMEMBERED = 1 << 12  # texts whose words are at hand: those of a day's feed and of a pool come again every minute
+REMEMBERED = (
+    1 << 13
+)  # texts whose words are at hand: those of a day's feed, of a pool and of a sample come again every minute
 
 
-def points(texts: Sequence[str], others: Sequence[str] = ()) -> tuple[Floats, Floats]:
-    """(n, d) and (m, d), rows of length 1; 0 of a text that shares no word with another one. The directions are those in which the first
-    ones differ most; words weigh as among all."""
+def points(texts: Sequence[str], *others: Sequence[str]) -> list[Floats]:
+    """Of each group (n, d), rows of length 1; 0 of a text that shares no word with two of the first group. Words weigh as among those, and
+    the directions are those in which they differ most."""
     from sklearn.preprocessing import normalize
 
-    if not texts:
-        return np.zeros((0, 1)), np.zeros((len(others), 1))
-    said = Numbered.of(map(list, map(_words, (*texts, *others))))
-    weights = Weights.of(said)
+    groups = [Numbered.of([list(_words(text)) for text in group]) for group in (texts, *others)]
+    weights = Weights.of(groups[0])
     if weights is None:
-        return np.zeros((len(texts), 1)), np.zeros((len(others), 1))
-    rows = weights.weigh(said)
-    found = normalize(rows @ directions_of(rows[: len(texts)], SEED).T)
-    return found[: len(texts)], found[len(texts) :]
+        return [np.zeros((len(group.ends), 1)) for group in groups]
+    directions = directions_of(weights.weigh(groups[0]), SEED).T
+    empty = np.zeros((0, directions.shape[1]))
+    return [normalize(weights.weigh(group) @ directions) if len(group.ends) else empty for group in groups]
 
 
 def nearest(of: Floats, others: Floats) -> Floats:
     """Of each of the first, the cosine to the most similar one of the others; 0 where there is none."""
     return np.max(of @ others.T, axis=1, initial=0.0)
+
+
+class Newness:
+    """How much of each text the others, all together, have not said: what a ridge regression on them leaves of it, 1 - k'(K + 0.3 I)^-1 k,
+    which is also the variance that a Gaussian process has left there (Rasmussen and Williams 2006, 2.26).
+
+    The cosine to the most similar one can't tell any more who is new once a day's feed has something similar to everything.
+    """
+
+    def __init__(self, of: Floats, said: Floats) -> None:
+        """(n, d) and (m, d), rows of length 1 or 0."""
+        self.of = of
+        self._inverse = np.linalg.inv(REPEATED * np.eye(of.shape[1]) + said.T @ said)
+        self.left = 1 - np.sum(of * of, axis=1) + REPEATED * np.sum((of @ self._inverse) * of, axis=1)
+
+    def said(self, at: int) -> None:
+        """One of them, from now on."""
+        one = self._inverse @ self.of[at]
+        one /= np.sqrt(1 + one @ self.of[at])
+        self._inverse -= np.outer(one, one)
+        self.left -= REPEATED * (self.of @ one) ** 2
+
+    def distance(self) -> Floats:
+        """(n,) of what is left the root (0..1]."""
+        return np.sqrt(np.maximum(self.left, 1e-9))
 
 
 def vendi(of: Floats) -> float:
@@ -66,4 +93,4 @@ def _effective(shares: Iterable[float]) -> float:
 
 @lru_cache(REMEMBERED)
 def _words(text: str) -> tuple[str, ...]:
-    return tuple(meant(text))
+    return tuple(map(sys.intern, meant(text)))

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from streams.domain.diversity import nearest, points
+from streams.domain.diversity import Newness, nearest, points
 from streams.domain.gate import (
     CONTENT_TYPE,
     DOMAIN,
@@ -32,6 +32,7 @@ from streams.domain.priority import published
 from streams.domain.waiting import MICRO, NEVER, Flags, Known, Longs, Waiting
 
 TOLD_MAX = 500  # refusals in one round; the rest is for the next ones
+SAMPLE = 2_000  # of all that wait: in their terms texts are compared
 OF_A_DOMAIN = 10  # of each domain whose turn it is so many are in the pool
 STARVING_MAX = 20
 
@@ -78,10 +79,17 @@ class Chosen(NamedTuple):
 
 
 class Feed:
-    """The state. input_of: dedup_hashes -> what trainers would see of each. covers: each domain has its turn within an hour."""
+    """The state. input_of: dedup_hashes -> what trainers would see of each. salt: 64 bits that nobody can guess, or whoever sends much gets
+    into the sample what it likes. covers: each domain has its turn within an hour."""
 
-    def __init__(self, rules: Rules, input_of: Callable[[Sequence[bytes]], Sequence[str]], covers: bool = True) -> None:
-        self.rules, self.input_of, self.covers = rules, input_of, covers
+    def __init__(
+        self,
+        rules: Rules,
+        input_of: Callable[[Sequence[bytes]], Sequence[str]],
+        salt: int = 0,
+        covers: bool = True,
+    ) -> None:
+        self.rules, self.input_of, self.covers, self.salt = rules, input_of, covers, np.uint64(salt)
         self.waiting, self.windows = Waiting(rules.candidates_ms), Windows(rules)
 
     # -- the fold -----------------------------------------------------------
@@ -191,6 +199,8 @@ class _Round:
         ]
         pool = np.unique(np.concatenate(parts))
         self.pool = _best(pool, order, waiting["tie"], len(pool))
+        waits = np.flatnonzero((order != NEVER) & (waiting.finals() == OPEN))
+        self.sample = _sample(waits, waiting["tie"] ^ feed.salt)
 
     def _due(self, is_open: Flags) -> list[int]:
         """Domains, those first that have waited longest; no more than an hour has room for."""
@@ -205,11 +215,10 @@ class _Round:
         feed, waiting, pool = self.feed, self.feed.waiting, self.pool
         if not len(pool):
             return []
-        texts = list(feed.input_of([waiting.keys[at] for at in pool.tolist()]))
-        here, before = points(texts, [one.input for one in feed.windows.day])
-        said_before = nearest(here, before)
-        alike = said_before.copy()
-        worth = np.exp2((self.order[pool] - self.order[pool[0]]) / MICRO)  # of the best, 1
+        sample, texts = (list(feed.input_of([waiting.keys[at] for at in of.tolist()])) for of in (self.sample, pool))
+        _, here, before = points(sample, texts, [one.input for one in feed.windows.day])
+        newness = Newness(here, before)
+        worth = np.log(2) * (self.order[pool] - self.order[pool[0]]) / MICRO  # ln(score / score of the best)
         left = np.ones(len(pool), bool)
         picked: list[int] = []
         windows = _Growing(feed.windows)
@@ -221,14 +230,15 @@ class _Round:
                 possible = turn
             if not possible.any():
                 break
-            gain = feed.rules.relevance * worth - (1 - feed.rules.relevance) * alike
+            gain = feed.rules.relevance * worth + (1 - feed.rules.relevance) * np.log(newness.distance())
             at = int(np.argmax(np.where(possible, gain, -np.inf)))
             picked.append(at)
             due.discard(int(waiting["domain"][pool[at]]))
             left &= waiting["novelty"][pool] != waiting["novelty"][pool[at]]
             windows.add(waiting, int(pool[at]), self.slot_ms)
-            alike = np.maximum(alike, here @ here[at])
-        return [self._choice(int(pool[at]), float(said_before[at])) for at in picked]
+            newness.said(at)
+        similarity = nearest(here[picked], before)
+        return [self._choice(int(pool[at]), float(one)) for at, one in zip(picked, similarity, strict=True)]
 
     def _choice(self, at: int, similarity: float) -> Choice:
         score = 2.0 ** (int(self.order[at]) / MICRO - self.slot_ms / self.feed.rules.half_life_ms)
@@ -262,6 +272,13 @@ def _best(places: Longs, order: Longs, tie: npt.NDArray[np.uint64], most: int) -
         least = np.partition(order[places], len(places) - most)[len(places) - most]
         places = places[order[places] >= least]
     return places[np.lexsort((tie[places], -order[places]))][:most]
+
+
+def _sample(places: Longs, lot: npt.NDArray[np.uint64]) -> Longs:
+    """By chance, but whoever is in it stays there while it waits."""
+    if len(places) > SAMPLE:
+        places = places[np.argpartition(lot[places], SAMPLE)[:SAMPLE]]
+    return places[np.argsort(lot[places])]
 
 
 def _rank(order: Longs, at: int) -> int:

@@ -308,7 +308,7 @@ def test_a_scenarios_seal_fits_it_alone() -> None:
 def test_vendi_is_the_number_of_different_ones() -> None:
     assert vendi(np.eye(7)) == pytest.approx(7) and vendi(np.tile(np.eye(4)[0], (9, 1))) == pytest.approx(1)
     assert vendi_of_kinds("aabb") == pytest.approx(2) and vendi_of_kinds([]) == vendi(np.zeros((0, 3))) == 0
-    same, _ = points(["one two three four"] * 5)
+    (same,) = points(["one two three four"] * 5)
     assert vendi(same) == pytest.approx(1)
 
 
