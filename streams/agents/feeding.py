@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import hmac
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -15,7 +17,7 @@ from streams.domain import scenario as of
 from streams.domain.gate import Fed, Rules, rules_of
 from streams.domain.phoenix import Choice, Feed
 from streams.domain.shape import SHORT
-from streams.domain.tlp import ORDER
+from streams.domain.tlp import ORDER, marked
 from streams.domain.waiting import Known
 from streams.runtime.stage import Message
 from streams.secrets import derive
@@ -59,7 +61,8 @@ class Folder:
 
     def __init__(self, topology: Topology, secret: bytes, rule: bytes, shelf: Shelf) -> None:
         self.topology, self.rule, self.shelf = topology, rule, shelf
-        self.key = derive(secret, "scenario-seal")
+        self.key, self.round_key = derive(secret, "scenario-seal"), derive(secret, "round-seal")
+        self.encode_round = encoder("round")
         self.lists: Mapping[str, Sequence[str]] = topology.protocol["patterns"]["characteristics"]
         salt = int.from_bytes(derive(secret, "scenario-sample")[:8], "big")
         self.feed = Feed(rules_in(topology), lambda keys: [item["input"] for item in shelf.get(keys)], salt)
@@ -90,27 +93,33 @@ class Folder:
         key, facts = letter.record.key, event["facts"]
         if key is None or len(key) != HASH_BYTES:
             return
-        is_new, artifact = event["artifact"] is not None, dict[str, Any](content="", metadata={})
-        if is_new:
-            artifact = self.decode_artifact(event["artifact"])
-        domain = of.domain_of(artifact["metadata"])
+        artifact = self._artifact(event)
+        metadata = artifact["metadata"] if artifact else {}
+        said = of.input_of(facts["content_type"], artifact["content"]) if artifact else ""
+        domain = of.domain_of(metadata)
         known = Known(
             facts["dedup_hash"],
             int.from_bytes(key[:8], "big"),
-            of.novelty_of(facts["content_type"], domain, artifact["content"]) if is_new else 0,
+            of.novelty_of(facts["content_type"], domain, said),
             domain,
             facts["node_id"],
             facts["content_type"],
-            facts["tlp"],
+            marked(facts, artifact),
             facts["raw_ms"],
             event["sightings"],
         )
-        self.feed.decided(known, is_new)
-        if is_new:
-            self.shelf.put(known.dedup_hash, self._item(event, artifact, letter, key))
+        self.feed.decided(known, is_new=artifact is not None)
+        if artifact:
+            self.shelf.put(known.dedup_hash, self._item(event, artifact, said, letter, key))
+
+    def _artifact(self, event: Mapping[str, Any]) -> dict[str, Any] | None:
+        """None: it brings none, or one that can't be read; its facts hold all the same."""
+        with contextlib.suppress(Undecodable):
+            return None if event["artifact"] is None else self.decode_artifact(event["artifact"])
+        return None
 
     @staticmethod
-    def _item(event: Mapping[str, Any], artifact: Mapping[str, Any], letter: Letter, key: bytes) -> Item:
+    def _item(event: Mapping[str, Any], artifact: Mapping[str, Any], said: str, letter: Letter, key: bytes) -> Item:
         facts, metadata = event["facts"], artifact["metadata"]
         context = {name: metadata[name] for name in KNOWN if name in metadata}
         context |= {"source": artifact["source"]} if artifact["source"] else {}
@@ -120,7 +129,7 @@ class Folder:
             "version": event["version"],
             "sent_id": facts["artifact_id"],
             "content_hash": key.hex(),
-            "input": artifact["content"][: of.INPUT_MAX],
+            "input": said,
             "context": {name: text[:TEXT_MAX] for name, text in context.items()},
             "first_seen_ms": event["first_seen_ms"],
             "decided_partition": letter.partition,
@@ -142,7 +151,7 @@ class Folder:
 
     def _pattern(self, event: dict[str, Any], letter: Letter) -> None:
         identity = event["slot_ms"], digest_of(letter.record.value or b"")
-        self.unclaimed[identity] = event["pattern_id"], event["name"], event["member_hashes"]
+        self.unclaimed[identity] = event["pattern_id"], event["name"][:TEXT_MAX], event["member_hashes"]
         while len(self.unclaimed) > UNCLAIMED_MAX:
             del self.unclaimed[next(iter(self.unclaimed))]
 
@@ -160,6 +169,9 @@ class Folder:
     # -- what was fed -------------------------------------------------------
 
     def take_fed(self, event: Mapping[str, Any]) -> None:
+        """What bears no seal of the deployment was never fed."""
+        if not self.was_fed(event):
+            return
         fed = Fed(
             event["slot_ms"],
             event["domain"],
@@ -170,6 +182,9 @@ class Folder:
             event["input"],
         )
         self.feed.fed(event["dedup_hash"], fed)
+
+    def was_fed(self, event: Mapping[str, Any]) -> bool:
+        return of.is_fed(self.key, event["slot_ms"], event["dedup_hash"], event["seal"])
 
     def take_refused(self, event: Mapping[str, Any]) -> None:
         self.feed.refused(event["dedup_hash"], event["reason"])
@@ -210,9 +225,17 @@ class Folder:
             "domains_waiting": domains.waiting,
             "domains_starving": domains.starving,
             "starving": [one._asdict() for one in domains.longest],
+            "opens_ms": None if scenarios else self.feed.opens_ms(slot_ms),
             "rule": self.rule,
         }
-        return Made(scenarios, refusals, told)
+        return Made(scenarios, refusals, told | {"seal": self._seal_of_round(told)})
+
+    def is_own(self, event: Mapping[str, Any]) -> bool:
+        """Whether a round is of somebody who has the deployment's key."""
+        return event["seal"] is not None and hmac.compare_digest(event["seal"], self._seal_of_round(event))
+
+    def _seal_of_round(self, event: Mapping[str, Any]) -> bytes:
+        return of.seal_of(self.round_key, self.encode_round({**event, "seal": None}))
 
     def _refusal(self, slot_ms: int, one: Any) -> dict[str, Any]:
         waiting, (item,) = self.feed.waiting, self.shelf.get([one.dedup_hash])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from confluent_kafka import Consumer
@@ -26,26 +26,39 @@ class Step(NamedTuple):
     scenarios: list[Event]
     refusals: list[Event]
 
-    def is_after(self, slot_ms: int, ends: Mapping[str, int]) -> bool:
-        """Whether it may follow the round of that minute; another one was put there by somebody."""
+    def may_follow(self, folder: Folder, slot_ms: int, ends: Mapping[str, int]) -> bool:
+        """Whether it is the deployment's own, and after the round of that minute; another one was put there by somebody."""
         read = self.round["read"]
-        return self.round["slot_ms"] > slot_ms and all(read.get(key, 0) <= end for key, end in ends.items())
+        is_after = self.round["slot_ms"] > slot_ms and all(read.get(key, 0) <= end for key, end in ends.items())
+        return is_after and folder.is_own(self.round)
 
     def take(self, folder: Folder) -> None:
         """As it was decided then, by whatever rules."""
         folder.tidy(self.round["slot_ms"])
-        for event, _ in self.scenarios:
+        for event in _once(self.scenarios):
             folder.take_fed(event)
         for event, _ in self.refusals:
             folder.take_refused(event)
 
 
 class Rounds(NamedTuple):
-    """before: what was fed before the first of them, oldest first. rest: scenarios and refusals of no round."""
+    """before: what was fed before the first of them, oldest first. rest: scenarios and refusals after it of no round."""
 
     steps: list[Step]
-    before: list[dict[str, Any]]
+    before: list[Event]
     rest: list[Event]
+
+    def take_before(self, folder: Folder) -> None:
+        for event in _once(self.before):
+            folder.take_fed(event)
+
+
+def _once(scenarios: Iterable[Event]) -> Iterable[dict[str, Any]]:
+    """Without copies."""
+    found: dict[tuple[int, bytes], dict[str, Any]] = {}
+    for event, _ in scenarios:
+        found.setdefault((event["slot_ms"], event["dedup_hash"]), event)
+    return found.values()
 
 
 def read_rounds(topology: Topology, settings: Settings, novelty: int, since_ms: int) -> Rounds:
@@ -58,17 +71,26 @@ def read_rounds(topology: Topology, settings: Settings, novelty: int, since_ms: 
     for event in events(settings, topology.topic("phoenix.refused").name, "refusal", since_ms=since_ms):
         refusals[event[0]["slot_ms"]].append(event)
     first_ms = rounds[0][0]["slot_ms"] if rounds else 1 << 62
-    before = [event for slot_ms in sorted(scenarios) if slot_ms < first_ms for event, _ in scenarios.pop(slot_ms)]
     steps = [
         Step(event, place, scenarios.pop(event["slot_ms"], []), refusals.pop(event["slot_ms"], []))
         for event, place in rounds
     ]
-    last_ms = max((step.round["slot_ms"] for step in steps), default=0)
-    # later ones are of a round that came while we read
+    before = [event for slot_ms in sorted(scenarios) if slot_ms < first_ms for event in scenarios.pop(slot_ms)]
+    meanwhile = {event["slot_ms"] for event, _ in _since(topology, settings, rounds)}  # rounds that came while we read
     rest = [
-        one for of in (scenarios, refusals) for slot, some in of.items() if first_ms <= slot <= last_ms for one in some
+        event
+        for of in (scenarios, refusals)
+        for slot_ms, some in of.items()
+        if slot_ms >= first_ms and slot_ms not in meanwhile
+        for event in some
     ]
     return Rounds(steps, before, rest)
+
+
+def _since(topology: Topology, settings: Settings, rounds: list[Event]) -> Iterable[Event]:
+    name, partition = topology.topic("phoenix.rounds").name, 0
+    start = {partition: rounds[-1][1].offset() + 1 if rounds else 0}
+    return events(settings, name, "round", start=start)
 
 
 def _start(topology: Topology, settings: Settings, novelty: int, since_ms: int) -> dict[int, int]:

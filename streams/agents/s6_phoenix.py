@@ -15,11 +15,13 @@ from streams.agents.rounds import read_rounds
 from streams.agents.shelf import Shelf
 from streams.agents.windows import SLACK_MS
 from streams.agents.woken import Writer, run
+from streams.broker.topics import fold
 from streams.runtime.rules import rule_version
 from streams.secrets import deployment_secret
 from streams.settings import Settings
 from streams.topology import Topology
 
+NEWEST = 100  # offsets, the last ones; a transaction's marker takes one too
 LATE_MAX = 2  # rounds: a tick that is older feeds nothing, or what was fed at once would be of several hours
 # read from when it begins to matter; of nodes all that was ever thought does
 TIMED = ("patterns", "windows", "artifacts.decided", "priorities")
@@ -43,18 +45,23 @@ class Phoenix:
             self.shelf.close()
         self.shelf = Shelf(self.settings.state / "scratch")
         self.folder = Folder(self.topology, self.secret, self.rule, self.shelf)
-        since_ms = begins_ms(self.topology, self.folder, time.time_ns() // 1_000_000)
+        since_ms = begins_ms(self.topology, self.folder, self._now_ms())
         self.inbox = Inbox(self.topology, self.settings, STAGE, SOURCES, dict.fromkeys(TIMED, since_ms))
         self.slot_ms = 0
         there = self.inbox.ends()
         written = read_rounds(self.topology, self.settings, self.folder.feed.rules.novelty, since_ms)
-        for event in written.before:
-            self.folder.take_fed(event)
+        written.take_before(self.folder)
         for step in written.steps:
-            if step.is_after(self.slot_ms, there):
+            if step.may_follow(self.folder, self.slot_ms, there):
                 self.folder.fold(self.inbox.take(step.round["read"]))
                 step.take(self.folder)
                 self.slot_ms = step.round["slot_ms"]
+
+    def _now_ms(self) -> int:
+        """Not later than the broker has it: who begins to read too late has not heard what is RED."""
+        control = self.topology.topic("control").name
+        newest = [message.timestamp()[1] for message in fold(self.settings, control, last=NEWEST)]
+        return min([time.time_ns() // 1_000_000, *newest[-1:]])
 
     def is_due(self, slot_ms: int) -> bool:
         if slot_ms % self.every_ms or slot_ms <= self.slot_ms:

@@ -80,7 +80,7 @@ class Play:
         one = Known(
             key,
             content,
-            novelty_of(kind, domain, text),
+            novelty_of(kind, domain, self.inputs[key]),
             domain,
             f"n{self.rng.randrange(NODES)}",
             kind,

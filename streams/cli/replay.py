@@ -107,6 +107,8 @@ def verify_all(
                 f"{result.stage}: {result.left_out} batches are pruned by retention and not judged; "
                 f"{result.seeded} of their rows were taken from the decisions that read them"
             )
+        if result.follow:
+            click.echo(f"{result.stage}: {result.follow} batches follow from one that differs and are not judged")
     for finding in found[:SHOWN_MAX]:
         click.echo(f"{finding.kind} {finding.where}\n  {finding.detail}")
     if len(found) > SHOWN_MAX:

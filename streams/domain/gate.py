@@ -56,22 +56,23 @@ class Windows:
         self.rules = rules
         self.day: deque[Fed] = deque()  # the last 24 hours, oldest first
         self.last: deque[Fed] = deque(maxlen=max(of_last for _, of_last in rules.windows.values()))
-        self.novelty: dict[int, int] = {}  # of the last so many fed -> how many of them; first in, first out
-        self.order: deque[int] = deque()
+        self.known: dict[int | bytes, int] = {}  # novelty and dedup_hash of each of the last so many fed -> how many of them
+        self.order: deque[tuple[int, bytes]] = deque()  # first in, first out
         self.fed_ms: dict[str, int] = {}  # domain -> when one of it was last fed
 
-    def add(self, fed: Fed) -> None:
+    def add(self, dedup_hash: bytes, fed: Fed) -> None:
         self.day.append(fed)
         while self.day[0].slot_ms < fed.slot_ms - 24 * HOUR_MS:
             self.day.popleft()
         self.last.append(fed)
-        self.order.append(fed.novelty)
-        self.novelty[fed.novelty] = self.novelty.get(fed.novelty, 0) + 1
+        self.order.append((fed.novelty, dedup_hash))
+        for one in self.order[-1]:
+            self.known[one] = self.known.get(one, 0) + 1
         if len(self.order) > self.rules.novelty:
-            gone = self.order.popleft()
-            self.novelty[gone] -= 1
-            if not self.novelty[gone]:
-                del self.novelty[gone]
+            for one in self.order.popleft():
+                self.known[one] -= 1
+                if not self.known[one]:
+                    del self.known[one]
         self.fed_ms[fed.domain] = fed.slot_ms
 
     def left(self, slot_ms: int) -> int:
@@ -84,6 +85,23 @@ class Windows:
             name: {value for value, count in self._counts(name, slot_ms).items() if count >= fewer_than}
             for name, (fewer_than, _) in self.rules.windows.items()
         }
+
+    def opens_ms(self, slot_ms: int) -> dict[str, dict[str, int]]:
+        """window -> name of which there are too many -> when enough of them are older than 60 minutes, if none other is fed."""
+        found: dict[str, dict[str, int]] = {}
+        for name, full in self.full(slot_ms).items():
+            fewer_than, of_last = self.rules.windows[name]
+            last = [fed for fed in list(self.last)[-of_last:] if fed.slot_ms >= slot_ms - HOUR_MS]
+            found[name] = {
+                value: [fed.slot_ms for fed in last if getattr(fed, name) == value][-fewer_than] + HOUR_MS + 1
+                for value in full
+            }
+        return found
+
+    def hour_opens_ms(self, slot_ms: int) -> int:
+        """When one more may be fed in 60 minutes."""
+        last = [fed.slot_ms for fed in self.day if fed.slot_ms >= slot_ms - HOUR_MS]
+        return last[-self.rules.per_hour] + HOUR_MS + 1 if len(last) >= self.rules.per_hour else slot_ms
 
     def novelty_score(self, slot_ms: int, names: Mapping[str, str]) -> float:
         """0.4·domain + 0.3·node + 0.3·type, each 1 less its share of its window [0..1]; 1: nothing was fed."""

@@ -96,11 +96,11 @@ class Feed:
 
     def decided(self, one: Known, is_new: bool) -> None:
         self.waiting.decided(one, is_new)
-        if is_new and one.novelty in self.windows.novelty:
+        if is_new and (one.novelty in self.windows.known or one.dedup_hash in self.windows.known):
             self.waiting["final"][self.waiting.at[one.dedup_hash]] = NOVELTY
 
     def fed(self, dedup_hash: bytes, fed: Fed) -> None:
-        self.windows.add(fed)
+        self.windows.add(dedup_hash, fed)
         self.waiting.gone(dedup_hash)
         same = self.waiting["is_here"] & (self.waiting["novelty"] == np.uint64(fed.novelty))
         self.waiting["final"][same] = NOVELTY
@@ -157,6 +157,22 @@ class Feed:
             (first,) = _best(waits[domains == domain], order, waiting["tie"], 1).tolist()
             told.append(Starving(name, int(counts[domain]), since_ms, REASONS[reasons[first]]))
         return Domains(int(np.count_nonzero(counts)), len(found), told)
+
+    def opens_ms(self, slot_ms: int) -> int | None:
+        """When the windows let the first of what waits pass, if nothing is fed until then; None: nothing waits that only they hold back."""
+        waiting = self.waiting
+        order = np.where(waiting["raw_ms"] <= slot_ms, waiting.order(), NEVER)
+        held = np.flatnonzero((order != NEVER) & np.isin(self._reasons(slot_ms, order), (OPEN, DOMAIN, NODE, CONTENT_TYPE)))
+        if not len(held):
+            return None
+        opens = np.full(len(held), self.windows.hour_opens_ms(slot_ms), np.int64)
+        for column, names in (("domain", waiting.domains), ("node", waiting.nodes), ("content_type", waiting.types)):
+            of_name = np.zeros(len(names.names), np.int64)
+            for name, at_ms in self.windows.opens_ms(slot_ms)[column].items():
+                if name in names.number:
+                    of_name[names.number[name]] = at_ms
+            opens = np.maximum(opens, of_name[waiting[column][held]])
+        return -(-int(opens.min()) // self.rules.every_ms) * self.rules.every_ms
 
     def wait(self, slot_ms: int) -> int:
         """How many wait."""
@@ -241,9 +257,9 @@ class _Round:
         return [self._choice(int(pool[at]), float(one)) for at, one in zip(picked, similarity, strict=True)]
 
     def _choice(self, at: int, similarity: float) -> Choice:
-        score = 2.0 ** (int(self.order[at]) / MICRO - self.slot_ms / self.feed.rules.half_life_ms)
+        score = 2.0 ** min(0.0, int(self.order[at]) / MICRO - self.slot_ms / self.feed.rules.half_life_ms)
         return Choice(
-            self.feed.waiting.keys[at], published(min(1.0, score)), _rank(self.order, at), published(similarity)
+            self.feed.waiting.keys[at], published(score), _rank(self.order, at), published(similarity)
         )
 
 

@@ -18,6 +18,7 @@ FIRST_SIZE = 1 << 10
 MICRO = 1e6  # rank keys are millionths
 NEVER = -(1 << 62)
 RANK_KEY_MAX = 1 << 60
+SIGHTINGS_MAX = (1 << 31) - 1
 
 
 class Known(NamedTuple):
@@ -103,7 +104,7 @@ class Waiting:
             at = self._new(one.dedup_hash) if at is None else at
             self._put(one, at)
         if at is not None:
-            self["sightings"][at] = one.sightings
+            self["sightings"][at] = min(one.sightings, SIGHTINGS_MAX)
 
     def _mark(self, one: Known) -> None:
         period = one.raw_ms // self.lasting_ms
@@ -111,8 +112,7 @@ class Waiting:
             self.marks = ({}, self.marks[0] if period == self.period + 1 else {})
             self.period = period
         mark, before = ORDER.index(one.tlp if one.tlp in ORDER else RED), self.mark(one.content)
-        if mark >= before:
-            self.marks[0][one.content] = mark
+        self.marks[0][one.content] = max(mark, self.marks[0].get(one.content, mark))  # a milder one keeps it from being forgotten
         if mark > before >= 0:
             self["tlp"][self["content"] == one.content] = mark
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from streams.agents.feeding import SOURCES, STAGE, Folder, Records
 from streams.agents.inbox import Inbox
-from streams.agents.rounds import Event, Step, read_rounds
+from streams.agents.rounds import Event, Rounds, Step, read_rounds
 from streams.agents.s6_phoenix import begins_ms
 from streams.agents.shelf import Shelf
 from streams.replay.outputs import digest
@@ -40,13 +40,12 @@ class _Rounds(Recomputation):
         self.records = Records(self.topology)
         pruned_to_ms = self._pruned_to_ms()
         written = read_rounds(self.topology, self.settings, self.folder.feed.rules.novelty, 0)
-        for event in written.before:
-            self.folder.take_fed(event)
+        self._judge_before(written, pruned_to_ms)
         there, last_ms, is_true = self.inbox.ends(), 0, True
         for number, step in enumerate(written.steps):
             if number % 100 == 0:
                 self.progress(f"{STAGE}: {number} of {len(written.steps)} rounds")
-            if not step.is_after(last_ms, there):
+            if not step.may_follow(self.folder, last_ms, there):
                 self._invent(step)
                 continue
             last_ms = step.round["slot_ms"]
@@ -61,10 +60,19 @@ class _Rounds(Recomputation):
             ):
                 is_true = self._judge(step, len(letters))
             else:
-                self.result.left_out += is_known is False or is_true is False
+                self.result.left_out += not is_known
+                self.result.follow += is_known and not is_true
                 step.take(self.folder)
         for _, message in written.rest:
             self.find("INVENTED", place_of(message), "of no round that is there")
+
+    def _judge_before(self, written: Rounds, pruned_to_ms: int | None) -> None:
+        """While nothing is pruned there is nothing before the first round; and never without a seal."""
+        for event, message in written.before:
+            if pruned_to_ms is None or not self.folder.was_fed(event):
+                self.find("INVENTED", place_of(message), "of no round that is there")
+        if pruned_to_ms is not None:
+            written.take_before(self.folder)
 
     def _pruned_to_ms(self) -> int | None:
         """Broker's time of the oldest record that is left where something is gone; None: nothing is."""
@@ -79,31 +87,40 @@ class _Rounds(Recomputation):
         )
 
     def _judge(self, step: Step, letters: int) -> bool:
-        """Whether it is as it should be. If not, those after it follow from what nobody should have fed: they can't be judged."""
-        found = len(self.result.findings)
+        """Whether what it should have written is there, whatever else is. If not, those after it follow from what nobody should have fed:
+        they can't be judged."""
         made = self.records.of(self.folder.round(step.round["slot_ms"], self.inbox.position()))
         self.result.batches += 1
         self.result.decided += letters
         place = place_of(step.place)
+        found = len(self.result.findings)
         for alias, there in (("phoenix.feed", step.scenarios), ("phoenix.refused", step.refusals)):
             self._compare([message for to, message in made if to == alias], there, f"{place}: {alias}")
         self.same(place, _wanted(made[-1][1]), _digest(step.place))
-        return len(self.result.findings) == found
+        return all(finding.kind == "INVENTED" for finding in self.result.findings[found:])
 
     def _compare(self, made: list[Message], there: list[Event], place: str) -> None:
+        """What is there beside what it made, or twice, was put there."""
+        left = [(place_of(message), _digest(message)) for _, message in there]
+        absent = []
         for number, message in enumerate(made):
-            if number < len(there):
-                self.same(place_of(there[number][1]), _wanted(message), _digest(there[number][1]))
+            wanted = _wanted(message)
+            if found := next((one for one in left if one[1] == wanted), None):
+                left.remove(found)
+                self.same(found[0], wanted, found[1])
             else:
-                self.same(f"{place}: {number}", _wanted(message), None)
-        for _, message in there[len(made) :]:
-            self.find("INVENTED", place_of(message), "its round did not make it")
+                absent.append((f"{place}: {number}", wanted))
+        for where, wanted in absent:
+            at, there_is = left.pop(0) if left else (where, None)
+            self.same(at, wanted, there_is)
+        for at, _ in left:
+            self.find("INVENTED", at, "its round did not make it")
 
     def _invent(self, step: Step) -> None:
         self.find(
             "INVENTED",
             place_of(step.place),
-            "a round before the last one, or one that says it had read what is not there",
+            "a round without the deployment's seal, before the last one, or one that says it had read what is not there",
         )
         for _, message in (*step.scenarios, *step.refusals):
             self.find("INVENTED", place_of(message), "of a round that is none")

@@ -40,6 +40,7 @@ class Result:
     stage: str
     batches: int = 0
     left_out: int = 0  # batches before those: retention took their inputs or outputs
+    follow: int = 0  # batches after one that differs: they can't be judged
     seeded: int = 0  # rows of theirs that were taken from the decision that read them first
     decided: int = 0  # input records recomputed
     compared: int = 0  # output records compared

@@ -78,14 +78,17 @@ def gather(topology: Topology, settings: Settings, progress: Progress | None = N
         how = {} if progress is None else {"progress": lambda at, of: progress(alias, at, of)}
         return events(settings, topology.topic(alias).name, schema, **how)
 
-    material = Material()
+    material, decode_artifact = Material(), decoder("artifact")
     for event, message in said("control", "control"):
         for role in (NODE, JUDGE):
             if event["kind"] == role.event:
                 key, ms = (role.name, event["node_id"]), message.timestamp()[1]
                 material.registered[key] = (material.registered.get(key, (ms, ms))[0], ms)
     for event, message in said("artifacts.decided", "decided"):
-        has_content = event.pop("artifact") is not None
+        data = event.pop("artifact")
+        has_content = data is not None
+        with contextlib.suppress(Undecodable):
+            event["facts"]["tlp"] = marked(event["facts"], decode_artifact(data) if has_content else None)
         at = message.partition(), message.offset()
         material.reports.append(Report(message.key() or b"", event, at, has_content))
     for event, message in said("priorities", "priority"):

@@ -6,7 +6,7 @@ import json
 import random
 import signal
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +65,8 @@ def test_rounds_are_found_again_byte_for_byte_by_new_processes_and_by_replay(wri
 
 
 def test_what_somebody_puts_beside_it_is_found_and_stops_nobody(written: Written) -> None:
-    """A scenario, a refusal and three rounds that s6 did not make; the process that starts after them goes on."""
+    """Scenarios, a refusal and rounds that s6 did not make, of then, before, and a hundred years ahead; the process that starts after them
+    goes on."""
     load(written, 0, 40)
     written.round(FIRST_MS)
     fed, refused, rounds = (written.read(alias) for alias in ("phoenix.feed", "phoenix.refused", "phoenix.rounds"))
@@ -75,7 +76,14 @@ def test_what_somebody_puts_beside_it_is_found_and_stops_nobody(written: Written
     written.put(
         "phoenix.refused", encode["refusal"]((refused or [REFUSAL | {"slot_ms": FIRST_MS}])[0] | {"reason": "hour"})
     )
+    ahead_ms = FIRST_MS + 100 * 365 * 24 * HOUR_MS
+    written.put("phoenix.feed", encode["scenario"](fed[0]))  # once more, as it is
+    for number in range(100):  # an hour's worth, before the first round
+        at = {"slot_ms": FIRST_MS - MINUTE_MS, "dedup_hash": number.to_bytes(40, "big")}
+        written.put("phoenix.feed", encode["scenario"](fed[0] | at))
+    written.put("phoenix.feed", encode["scenario"](fed[0] | {"slot_ms": ahead_ms, "tlp": "RED"}))
     written.put("phoenix.rounds", encode["round"](rounds[0]))
+    written.put("phoenix.rounds", encode["round"](rounds[0] | {"slot_ms": ahead_ms, "read": {}}))
     written.put("phoenix.rounds", encode["round"](rounds[0] | {"slot_ms": FIRST_MS + MINUTE_MS, "read": no_end}))
     written.put("phoenix.rounds", b"no round")
     written.flush()
@@ -85,7 +93,7 @@ def test_what_somebody_puts_beside_it_is_found_and_stops_nobody(written: Written
     assert len(written.round(FIRST_MS + 2 * MINUTE_MS)) == 10
 
     found = Counter(finding.kind for finding in written.verify().findings)
-    assert found["INVENTED"] == 4, found
+    assert found["INVENTED"] == 107, found
     assert set(found) == {"INVENTED"}
 
 
@@ -98,16 +106,35 @@ REFUSAL = {
 def test_a_scenario_that_says_something_else_is_found(written: Written) -> None:
     """Its text, changed after the fact by one who can write: the round's other records stay true."""
     load(written, 0, 40)
-    process = written.process
-    true = process.records.of
+    written.process.records.of = lying_about(written.process.records.of)  # type: ignore[method-assign]
+    written.round(FIRST_MS)
+    load(written, 1, 40)
+    written.round(FIRST_MS + MINUTE_MS)
+    result = written.verify()
+    assert [finding.kind for finding in result.findings] == ["DIFFERS"]
+    assert (result.batches, result.follow) == (1, 1)
+
+
+def test_a_copy_beside_a_round_hides_no_change_of_a_later_one(written: Written) -> None:
+    """Both are found, each where it is."""
+    for minute in range(3):
+        load(written, minute, 40)
+        if minute == 2:
+            written.process.records.of = lying_about(written.process.records.of)  # type: ignore[method-assign]
+        fed = written.round(FIRST_MS + minute * MINUTE_MS)
+        if minute == 0:
+            written.put("phoenix.feed", codec.encoder("scenario")(fed[0]))
+    assert Counter(finding.kind for finding in written.verify().findings) == {"INVENTED": 1, "DIFFERS": 1}
+
+
+def lying_about(true: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """A true round's events, but for the text of the fourth scenario."""
 
     def lying(made: Any) -> Any:
         made.scenarios[3]["input"] = "another text"
         return true(made)
 
-    process.records.of = lying  # type: ignore[method-assign]
-    written.round(FIRST_MS)
-    assert [finding.kind for finding in written.verify().findings] == ["DIFFERS"]
+    return lying
 
 
 def ticks(net: Network, minutes: range) -> None:
