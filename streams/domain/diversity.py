@@ -15,6 +15,7 @@ from streams.domain.priority import published
 
 SEED = 1  # of the directions
 REPEATED = 0.3  # a text that is fed once more is new by 0.3 / 1.3
+FEW_WORDS = 10
 KINDS = ("content_type", "domain", "node_id")
 REMEMBERED = (
     1 << 13
@@ -35,6 +36,12 @@ def points(texts: Sequence[str], *others: Sequence[str]) -> list[Floats]:
     return [normalize(weights.weigh(group) @ directions) if len(group.ends) else empty for group in groups]
 
 
+def telling(texts: Sequence[str]) -> Floats:
+    """(n,): of how many different words each is, n / (n + 10) [0..1): a name alone is unlike everything, and teaches nothing."""
+    counts = np.array([len(set(_words(text))) for text in texts], float)
+    return counts / (counts + FEW_WORDS)
+
+
 def nearest(of: Floats, others: Floats) -> Floats:
     """Of each of the first, the cosine to the most similar one of the others; 0 where there is none."""
     return np.max(of @ others.T, axis=1, initial=0.0)
@@ -47,9 +54,9 @@ class Newness:
     The cosine to the most similar one can't tell any more who is new once a day's feed has something similar to everything.
     """
 
-    def __init__(self, of: Floats, said: Floats) -> None:
-        """(n, d) and (m, d), rows of length 1 or 0."""
-        self.of = of
+    def __init__(self, of: Floats, said: Floats, tells: Floats) -> None:
+        """(n, d) and (m, d), rows of length 1 or 0; (n,) as `telling` has it."""
+        self.of, self.tells = of, tells
         self._inverse = np.linalg.inv(REPEATED * np.eye(of.shape[1]) + said.T @ said)
         self.left = 1 - np.sum(of * of, axis=1) + REPEATED * np.sum((of @ self._inverse) * of, axis=1)
 
@@ -61,8 +68,8 @@ class Newness:
         self.left -= REPEATED * (self.of @ one) ** 2
 
     def distance(self) -> Floats:
-        """(n,) of what is left the root (0..1]."""
-        return np.sqrt(np.maximum(self.left, 1e-9))
+        """(n,): the root of what there is to learn from each (0..1]."""
+        return np.sqrt(np.maximum(self.left * self.tells, 1e-9))
 
 
 def vendi(of: Floats) -> float:

@@ -56,7 +56,9 @@ class Windows:
         self.rules = rules
         self.day: deque[Fed] = deque()  # the last 24 hours, oldest first
         self.last: deque[Fed] = deque(maxlen=max(of_last for _, of_last in rules.windows.values()))
-        self.known: dict[int | bytes, int] = {}  # novelty and dedup_hash of each of the last so many fed -> how many of them
+        self.known: dict[
+            int | bytes, int
+        ] = {}  # novelty and dedup_hash of each of the last so many fed -> how many of them
         self.order: deque[tuple[int, bytes]] = deque()  # first in, first out
         self.fed_ms: dict[str, int] = {}  # domain -> when one of it was last fed
 
@@ -78,6 +80,10 @@ class Windows:
     def left(self, slot_ms: int) -> int:
         """How many may be fed in the 60 minutes that end now. Both ends count: one may be fed some seconds late."""
         return max(0, self.rules.per_hour - sum(slot_ms - HOUR_MS <= fed.slot_ms for fed in self.day))
+
+    def in_the_hour(self, slot_ms: int) -> Counter[str]:
+        """node -> how many of it were fed."""
+        return Counter(fed.node for fed in self.day if fed.slot_ms >= slot_ms - HOUR_MS)
 
     def full(self, slot_ms: int) -> dict[str, set[str]]:
         """window -> the names of which there are too many."""

@@ -5,13 +5,14 @@ State is a fold: of what stages say of artifacts and nodes, and of what was fed 
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from streams.domain.diversity import Newness, nearest, points
+from streams.domain.diversity import Newness, nearest, points, telling
 from streams.domain.gate import (
     CONTENT_TYPE,
     DOMAIN,
@@ -162,7 +163,9 @@ class Feed:
         """When the windows let the first of what waits pass, if nothing is fed until then; None: nothing waits that only they hold back."""
         waiting = self.waiting
         order = np.where(waiting["raw_ms"] <= slot_ms, waiting.order(), NEVER)
-        held = np.flatnonzero((order != NEVER) & np.isin(self._reasons(slot_ms, order), (OPEN, DOMAIN, NODE, CONTENT_TYPE)))
+        held = np.flatnonzero(
+            (order != NEVER) & np.isin(self._reasons(slot_ms, order), (OPEN, DOMAIN, NODE, CONTENT_TYPE))
+        )
         if not len(held):
             return None
         opens = np.full(len(held), self.windows.hour_opens_ms(slot_ms), np.int64)
@@ -219,13 +222,30 @@ class _Round:
         self.sample = _sample(waits, waiting["tie"] ^ feed.salt)
 
     def _due(self, is_open: Flags) -> list[int]:
-        """Domains, those first that have waited longest; no more than an hour has room for."""
-        waiting, fed_ms = self.feed.waiting, self.feed.windows.fed_ms
-        names = waiting.domains.names
-        there = np.flatnonzero(np.bincount(waiting["domain"][is_open], minlength=len(names))).tolist()
-        due = [one for one in there if fed_ms.get(names[one], NEVER) < self.slot_ms - HOUR_MS]
-        due.sort(key=lambda one: (fed_ms.get(names[one], NEVER), names[one]))
-        return due[: self.feed.rules.per_hour]
+        """Domains, no more than the hour has room for, those first that have waited longest. A domain's turn is at the expense of the node, of
+        those with something of it, that was fed least in the hour; where all of them had their share of it, it has none. So it brings a
+        node nothing to invent domains."""
+        waiting, windows, there = self.feed.waiting, self.feed.windows, np.flatnonzero(is_open)
+        pairs = np.unique(waiting["domain"][there].astype(np.int64) << 32 | waiting["node"][there])
+        nodes_of = defaultdict[int, list[int]](list)
+        for domain, node in zip((pairs >> 32).tolist(), (pairs & 0xFFFFFFFF).tolist(), strict=True):
+            nodes_of[domain].append(node)
+        fed_ms = {domain: windows.fed_ms.get(waiting.domains.names[domain], NEVER) for domain in nodes_of}
+        due = [domain for domain, at_ms in fed_ms.items() if at_ms < self.slot_ms - HOUR_MS]
+        had = Counter(
+            {
+                waiting.nodes.number[name]: n
+                for name, n in windows.in_the_hour(self.slot_ms).items()
+                if name in waiting.nodes.number
+            }
+        )
+        share, turns = self.feed.rules.per_hour / max(1, len(np.unique(pairs & 0xFFFFFFFF))), []
+        for domain in sorted(due, key=lambda one: (fed_ms[one], waiting.domains.names[one])):
+            node = min(nodes_of[domain], key=had.__getitem__)
+            if had[node] < share:
+                had[node] += 1
+                turns.append((had[node], len(turns), domain))
+        return [domain for _, _, domain in sorted(turns)[: windows.left(self.slot_ms)]]
 
     def choose(self, room: int) -> list[Choice]:
         feed, waiting, pool = self.feed, self.feed.waiting, self.pool
@@ -233,7 +253,7 @@ class _Round:
             return []
         sample, texts = (list(feed.input_of([waiting.keys[at] for at in of.tolist()])) for of in (self.sample, pool))
         _, here, before = points(sample, texts, [one.input for one in feed.windows.day])
-        newness = Newness(here, before)
+        newness = Newness(here, before, telling(texts))
         worth = np.log(2) * (self.order[pool] - self.order[pool[0]]) / MICRO  # ln(score / score of the best)
         left = np.ones(len(pool), bool)
         picked: list[int] = []
@@ -258,9 +278,7 @@ class _Round:
 
     def _choice(self, at: int, similarity: float) -> Choice:
         score = 2.0 ** min(0.0, int(self.order[at]) / MICRO - self.slot_ms / self.feed.rules.half_life_ms)
-        return Choice(
-            self.feed.waiting.keys[at], published(score), _rank(self.order, at), published(similarity)
-        )
+        return Choice(self.feed.waiting.keys[at], published(score), _rank(self.order, at), published(similarity))
 
 
 class _Growing:

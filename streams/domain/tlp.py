@@ -13,7 +13,11 @@ _OLDER = {"WHITE": "CLEAR"}  # TLP 1.0
 def marking(metadata: Mapping[str, str]) -> str | None:
     """Of an artifact, by metadata's `tlp`: one of ORDER; AMBER if it says none; of several, `tlp` and `TLP`, the strictest. In any case,
     with or without "TLP:". None: no marking."""
-    said = [text.strip().upper().removeprefix("TLP:").strip() for key, text in metadata.items() if key.strip().lower() == "tlp"]
+    said = [
+        text.strip().upper().removeprefix("TLP:").strip()
+        for key, text in metadata.items()
+        if key.strip().lower() == "tlp"
+    ]
     names = [_OLDER.get(name, name) for name in said]
     if not all(name in ORDER for name in names):
         return None

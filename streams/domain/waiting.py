@@ -112,7 +112,9 @@ class Waiting:
             self.marks = ({}, self.marks[0] if period == self.period + 1 else {})
             self.period = period
         mark, before = ORDER.index(one.tlp if one.tlp in ORDER else RED), self.mark(one.content)
-        self.marks[0][one.content] = max(mark, self.marks[0].get(one.content, mark))  # a milder one keeps it from being forgotten
+        self.marks[0][one.content] = max(
+            mark, self.marks[0].get(one.content, mark)
+        )  # a milder one keeps it from being forgotten
         if mark > before >= 0:
             self["tlp"][self["content"] == one.content] = mark
 

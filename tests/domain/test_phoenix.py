@@ -18,7 +18,7 @@ from streams.domain.diversity import points, vendi, vendi_of_kinds
 from streams.domain.gate import Fed, Rules
 from streams.domain.phoenix import Choice, Chosen, Feed
 from streams.domain.priority import Weights, score
-from streams.domain.scenario import is_fed, novelty_of, objectives, seal
+from streams.domain.scenario import input_of, is_fed, novelty_of, objectives, seal
 from streams.domain.tlp import strictest
 from streams.domain.waiting import Known
 from streams.topology import load
@@ -195,7 +195,7 @@ def test_every_domain_with_something_to_feed_is_fed_each_hour() -> None:
 
 def test_what_begins_alike_is_refused_for_good_and_what_is_red_never_fed() -> None:
     minutes = Minutes()
-    first = minutes.comes(T0_MS - 3, threat=9, text="the same loader " * 60)
+    first = minutes.comes(T0_MS - 3, threat=9, text="the same loader " * 60 + "as it was before")
     again = minutes.comes(T0_MS - 2, threat=8, text="The SAME loader " * 60 + "with another end", node="n2")
     red = minutes.comes(T0_MS - 1, threat=10, tlp="RED")
     minutes.minute(T0_MS)
@@ -206,7 +206,7 @@ def test_what_begins_alike_is_refused_for_good_and_what_is_red_never_fed() -> No
         (again, "novelty", True),
         (red, "tlp", True),
     }
-    later = minutes.comes(T0_MS + MINUTE_MS, text="the same loader " * 60)
+    later = minutes.comes(T0_MS + MINUTE_MS, text="the same loader " * 60 + "as it was before")
     minutes.minute(T0_MS + 2 * MINUTE_MS)
     assert later not in {one.dedup_hash for _, one, _ in minutes.fed}
 
@@ -227,6 +227,77 @@ def test_the_strictest_marking_of_a_contents_sightings_holds() -> None:
     assert [one.dedup_hash for _, one, _ in minutes.fed] == [kept]
     assert {key for _, key, reason, _ in minutes.told if reason == "tlp"} >= {before, after}
     assert strictest(["GREEN", "AMBER+STRICT", "CLEAR"]) == "AMBER+STRICT" and strictest(["?"]) == "RED"
+
+
+def test_a_mild_sighting_does_not_make_a_strict_marking_forgotten() -> None:
+    """AMBER in one week, CLEAR from another source late in the next, RED in the one after: the artifact of then is not fed."""
+    week_ms = RULES.candidates_ms
+    minutes, start_ms = Minutes(), T0_MS // RULES.candidates_ms * RULES.candidates_ms
+    minutes.comes(start_ms - 1, tlp="AMBER", text="the same content from everybody")
+    waits = minutes.comes(start_ms + week_ms - 1, tlp="CLEAR", text="the same content from everybody", domain="d2")
+    minutes.comes(start_ms + week_ms + 1, tlp="RED", text="the same content from everybody", domain="d3")
+    minutes.minute(start_ms + week_ms + MINUTE_MS)
+    assert minutes.fed == [] and (waits, "tlp") in [(key, reason) for _, key, reason, _ in minutes.told]
+
+
+def test_an_artifact_is_fed_once_whatever_a_better_version_of_it_looks_like() -> None:
+    minutes = Minutes()
+    key = minutes.comes(T0_MS - 1, text="one text")
+    minutes.minute(T0_MS)
+    minutes.comes(T0_MS + 1, text="other words of the same artifact", key=key)
+    minutes.minute(T0_MS + MINUTE_MS)
+    assert [one.dedup_hash for _, one, _ in minutes.fed] == [key]
+    assert minutes.told[-1][1:] == (key, "novelty", True)
+
+
+def test_white_space_makes_no_other_scenario() -> None:
+    text = "what a trainer is to see " * 100
+    blank = "\n \t" + text.replace(" ", " " * 30, 50)
+    assert input_of("text", blank).split() == input_of("text", text).split()
+    assert novelty_of("text", "d", input_of("text", blank)) == novelty_of("text", "d", input_of("text", text))
+    assert input_of("code", "if x:\n    y") == "if x:\n    y"  # there it is content
+
+
+def test_inventing_domains_gains_a_node_no_more_than_its_share() -> None:
+    """Six nodes without any urgency or reputation, twelve new domains a minute between them, beside 20 honest ones with 25 domains."""
+    minutes, number = Minutes(), 0
+    for minute in range(180):
+        slot_ms = T0_MS + minute * MINUTE_MS
+        for domain in range(minute % 10, 25, 10):
+            threat, node = 5 + 5 * minutes.rng.random(), f"h{minutes.rng.randrange(20)}"
+            kind = f"t{domain % 4}"
+            minutes.comes(slot_ms - 1, threat, node, domain=f"d{domain}", content_type=kind, reputation=0.8)
+        for number in range(number, number + 12):
+            kind, node = f"t{number % 4}", f"evil{number % 6}"
+            minutes.comes(slot_ms - 1, 0, node, domain=f"!{number}", content_type=kind, reputation=0.01)
+        number += 1
+        minutes.minute(slot_ms)
+    for hour in (1, 2):
+        fed = [f for slot, _, f in minutes.fed if hour <= (slot - T0_MS) / HOUR_MS < hour + 1]
+        honest = [one for one in fed if one.node.startswith("h")]
+        assert len({one.domain for one in honest}) == 25, f"hour {hour}"
+        assert len(fed) - len(honest) <= 24  # six of 26 nodes
+
+
+def test_a_name_alone_teaches_less_than_a_text() -> None:
+    """Equal priorities, 10 places: names are unlike everything, and come last."""
+    minutes = Minutes()
+    names = {minutes.comes(T0_MS - 1, text=f"name{n}", node=f"n{n % 4}", domain=f"d{n}") for n in range(40)}
+    texts = {minutes.comes(T0_MS - 1, node=f"n{n % 4}", domain=f"e{n}") for n in range(40)}
+    fed = {one.dedup_hash for one in minutes.minute(T0_MS).choices}
+    assert len(fed) == 10 and fed <= texts and not fed & names
+
+
+def test_it_says_when_the_windows_let_the_next_one_pass() -> None:
+    """20 of one type are fed in two minutes; 60 minutes after the first of them the next one is, and not before."""
+    minutes = Minutes()
+    for number in range(60):
+        minutes.comes(T0_MS - 1, node=f"n{number % 5}", domain=f"d{number}")
+    fed = [len(minutes.minute(T0_MS + n * MINUTE_MS).choices) for n in range(3)]
+    opens_ms = minutes.feed.opens_ms(T0_MS + 2 * MINUTE_MS)
+    assert fed == [10, 10, 0] and opens_ms == T0_MS + HOUR_MS + MINUTE_MS
+    assert len(minutes.minute(opens_ms - MINUTE_MS).choices) == 0
+    assert len(minutes.minute(opens_ms).choices) > 0
 
 
 def test_a_refusal_is_told_once_for_each_reason() -> None:
