@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import reprlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +10,8 @@ from streams.errors import TopologyError
 from streams.units import duration_ms
 
 Range = tuple[float, float]
+QUOTES = "'\""
+repr_ = reprlib.repr  # a file may hold what has no end
 
 WINDOW: Mapping[str, Any] = {"fewer_than": (1, 1_000_000), "of_last": (1, 10_000)}
 POLICY: Mapping[str, Mapping[str, Any]] = {
@@ -49,12 +51,21 @@ def merged(protocol: Mapping[str, Any], policy: Mapping[str, Any]) -> dict[str, 
     return found
 
 
+def _known(name: Any, known: Mapping[str, Any]) -> str:
+    """What to do about a setting that is none."""
+    if known is POLICY and name in ("deployment", "protocol", "topics"):
+        return "that looks like a whole topology.yaml: a policy holds only priority: and phoenix:, as they stand under protocol:"
+    return f"known: {', '.join(known)}"
+
+
 def _check(given: Any, known: Mapping[str, Any], source: str, path: str, whole: bool) -> None:
     if not isinstance(given, Mapping):
-        raise TopologyError(f"{source}: {path or 'a policy'} is {given!r}", f"a map with some of {', '.join(known)}")
+        raise TopologyError(
+            f"{source}: {path.rstrip('.') or 'a policy'} is {repr_(given)}", f"a map with some of {', '.join(known)}"
+        )
     for name in given:
         if name not in known:
-            raise TopologyError(f"{source}: {path}{name} is no setting", f"known: {', '.join(known)}")
+            raise TopologyError(f"{source}: {path}{repr_(name).strip(QUOTES)} is no setting", _known(name, known))
     for name, wanted in known.items():
         where = f"{path}{name}"
         if name not in given:
@@ -73,16 +84,17 @@ def _check_duration(value: Any, source: str, where: str) -> None:
         if duration_ms(value) >= 1_000:
             return
         error: object = "at least a second"
-    except ValueError as wrong:
-        error = wrong
-    raise TopologyError(f"{source}: {where} is {value!r}: {error}")
+    except (ValueError, OverflowError):
+        error = "no duration"
+    raise TopologyError(f"{source}: {where} is {repr_(value)}: {error}", "for example 30m, 24h or 7d")
 
 
 def _check_number(value: Any, wanted: Range, source: str, where: str) -> None:
     low, high = wanted
     is_whole = isinstance(low, int)
     kinds = (int,) if is_whole else (int, float)
-    if isinstance(value, bool) or not isinstance(value, kinds) or math.isnan(value) or not low <= value <= high:
+    # NaN is in no range
+    if isinstance(value, bool) or not isinstance(value, kinds) or not low <= value <= high:
         raise TopologyError(
-            f"{source}: {where} is {value!r}", f"a {'whole ' if is_whole else ''}number in [{low:g}, {high:g}]"
+            f"{source}: {where} is {repr_(value)}", f"a {'whole ' if is_whole else ''}number in [{low:g}, {high:g}]"
         )

@@ -157,7 +157,9 @@ class Admin:
         described = self.client.describe_topics(TopicCollection(list(names)), request_timeout=ASKED_AGAIN_S)
         asked = [ConfigResource(ResourceType.TOPIC, name) for name in names]
         configs = self.client.describe_configs(asked, request_timeout=ASKED_AGAIN_S)
-        values = {resource.name: {k: e.value for k, e in future.result().items()} for resource, future in configs.items()}
+        values = {
+            resource.name: {k: e.value for k, e in future.result().items()} for resource, future in configs.items()
+        }
         topics = {name: future.result() for name, future in described.items()}
         return {
             name: Existing(len(about.partitions), values[name], str(about.topic_id)) for name, about in topics.items()

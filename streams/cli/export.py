@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,26 +9,12 @@ import click
 
 from streams.cli.moment import Moment
 from streams.cli.show import network, progress, say
-from streams.units import duration_ms
 from streams.words import counted, printable
 
 if TYPE_CHECKING:
     from streams.watch.export import Exported
 
 SHAREABLE = ("CLEAR", "GREEN", "AMBER", "AMBER+STRICT")  # the strictest last; RED is for nobody
-
-
-class Since(Moment):
-    """The same, or how long ago: 7d, 24h, 30m."""
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        with contextlib.suppress(ValueError, OverflowError):
-            return time.time_ns() // 1_000_000 - duration_ms(value)
-        try:
-            return super().convert(value, param, ctx)
-        except click.BadParameter as error:
-            error.message += ", nor how long ago (7d, 24h, 30m)"
-            raise
 
 
 @click.group()
@@ -40,9 +24,9 @@ def export() -> None:
 
 @export.command()
 @click.option(
-    "--since", "since_ms", metavar="TIME", type=Since(), help="Only artifacts that came since: 7d, or a time."
+    "--since", "since_ms", metavar="TIME", type=Moment(), help="Only artifacts that came since: 7d, or a time."
 )
-@click.option("--until", "until_ms", metavar="TIME", type=Since(), help="… and before: 1h, or a time.")
+@click.option("--until", "until_ms", metavar="TIME", type=Moment(), help="… and before: 1h, or a time.")
 @click.option(
     "--tlp-max",
     type=click.Choice(SHAREABLE, case_sensitive=False),
@@ -50,7 +34,7 @@ def export() -> None:
     show_default=True,
     help="Nothing that is marked stricter.",
 )
-@click.option("--limit", type=click.IntRange(1), help="At most so many artifacts, those of the highest priority.")
+@click.option("--limit", type=click.IntRange(1), help="At most so many artifacts, the first ones of icn top.")
 @click.option(
     "--patterns/--no-patterns", "with_patterns", default=True, help="With those of the newest window (default)."
 )
@@ -59,8 +43,8 @@ def export() -> None:
     "-o",
     "--output",
     metavar="FILE",
-    type=click.Path(path_type=Path, dir_okay=False, writable=True),
-    help="Write it there instead of to stdout.",
+    type=click.Path(path_type=Path, dir_okay=False, writable=True, allow_dash=True),
+    help="Write it there instead of to stdout (-).",
 )
 def stix(
     since_ms: int | None,
@@ -99,13 +83,13 @@ def stix(
     done = export_of(topology, settings, choice, patterns, _reading)
     if not done.text:
         raise _nothing(done)
-    if output is None:
+    if output is None or str(output) == "-":
         click.echo(done.text.encode(), nl=False)  # bytes: JSON is UTF-8, whatever the terminal's encoding
     else:
         output.write_bytes(done.text.encode())
     for line in _told(done):
         say(line)
-    if output is not None:
+    if output is not None and str(output) != "-":
         say(f"{printable(str(output))} written")
 
 

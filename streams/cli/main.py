@@ -14,6 +14,7 @@ import click
 
 from streams import __version__
 from streams.errors import BrokerError, IcnError, NotFoundError
+from streams.words import printable
 
 # command -> module in streams.cli, in the order of a newcomer's first day
 COMMANDS = {
@@ -106,7 +107,7 @@ def main(argv: list[str] | None = None) -> None:
     except click.Abort:
         code = 130
     except IcnError as error:
-        click.echo(f"icn: {fitting(error)}", err=True)
+        click.echo("\n".join(map(printable, f"icn: {fitting(error)}".split("\n"))), err=True)
         code = 1 if isinstance(error, NotFoundError) else 2
     except BrokenPipeError:  # `icn cat … | head`
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123

@@ -40,7 +40,7 @@ def list_(plot: Path | None, now: bool, as_json: bool) -> None:
       icn patterns list --plot patterns.svg
     """
     if plot is not None:
-        from streams.cli.patterns_plot import check
+        from streams.cli.drawing import check
 
         check(plot)
     topology, settings, window, found, made = _of_now() if now else (*_newest(), None)

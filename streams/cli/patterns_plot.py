@@ -9,37 +9,22 @@ from typing import Any
 
 import numpy as np
 
+from streams.cli import drawing
 from streams.domain.window import Window
-from streams.errors import IcnError, NotFoundError
+from streams.errors import NotFoundError
 from streams.words import counted
 
 COLOURED = 10  # the largest; all others are grey
 DOTS_MAX = 5_000
 
 
-def check(path: Path) -> None:
-    """Whether it can be drawn there, before the work. Raises IcnError."""
-    if path.suffix.lower() not in (".svg", ".png", ".pdf"):
-        raise IcnError(f"{path}: it is drawn as .svg, .png or .pdf", "for example --plot patterns.svg")
-    if not path.parent.is_dir():
-        raise IcnError(f"{path.parent} is no folder", "make it first, or name another one")
-
-
 def draw(window: Window, patterns: Sequence[dict[str, Any]], history: Sequence[dict[str, Any]], path: Path) -> None:
-    """The file's ending says which format. Raises IcnError."""
-    try:
-        import matplotlib
-    except ImportError as error:
-        raise IcnError("drawing needs matplotlib", "pip install 'icn-streams[plots]'") from error
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    check(path)
+    """Raises NotFoundError."""
     if window.found is None:
         raise NotFoundError("there are no patterns to draw", "a window needs ten texts that share words")
-    matplotlib.rcParams |= {"svg.hashsalt": "icn", "svg.fonttype": "none"}
+    plot = drawing.pyplot()
     columns = 2 if history else 1  # of what is not written there is no history
-    figure, axes = pyplot.subplots(
+    figure, axes = plot.subplots(
         1,
         columns,
         figsize=(15 if history else 9, 7),
@@ -47,14 +32,13 @@ def draw(window: Window, patterns: Sequence[dict[str, Any]], history: Sequence[d
         width_ratios=(3, 2)[:columns],
         squeeze=False,
     )
-    colours = pyplot.get_cmap("tab10").colors[:COLOURED]
+    colours = plot.get_cmap("tab10").colors[:COLOURED]
     _draw_map(axes[0, 0], window, patterns, colours)
     if history:
         _draw_sizes(axes[0, 1], patterns, history, colours)
     for one in axes[0]:
         one.spines[["top", "right"]].set_visible(False)
-    figure.savefig(path, metadata={"Date": None} if path.suffix.lower() == ".svg" else None, dpi=120)
-    pyplot.close(figure)
+    drawing.save(figure, path)
 
 
 def _draw_map(left: Any, window: Window, patterns: Sequence[dict[str, Any]], colours: Sequence[Any]) -> None:

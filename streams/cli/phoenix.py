@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import Any
 
@@ -14,6 +15,18 @@ from streams.words import printable, when
 NO_ROUND = "nothing was fed so far: there is no round"
 NO_ROUND_HINT = "rounds are made every minute; is s6_phoenix running (icn worker), are there ticks? icn status"
 FOLLOW_S = 1.0
+
+
+class Hours(click.FloatRange):
+    """A tenth of an hour to 180 days."""
+
+    def __init__(self) -> None:
+        super().__init__(0.1, 24 * 180)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        if math.isnan(found := float(super().convert(value, param, ctx))):  # it is in every range
+            self.fail(f"{value} is no number of hours", param, ctx)
+        return found
 
 
 @click.group()
@@ -91,9 +104,7 @@ def _show(fed: list[dict[str, Any]], as_json: bool) -> None:
 
 
 @phoenix.command()
-@click.option(
-    "--hours", default=24.0, show_default=True, type=click.FloatRange(0.1, 24 * 180), help="Up to the newest round."
-)
+@click.option("--hours", default=24.0, show_default=True, type=Hours(), help="Up to the newest round.")
 @json_option
 def stats(hours: float, as_json: bool) -> None:
     """Show how much was fed, how diverse it is, what the gate refuses and what starves.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import yaml
 
+from streams.cli import drawing
 from streams.cli.moment import Moment
 from streams.cli.show import clip, json_option, network, print_json, progress, say, table
 from streams.errors import IcnError, TopologyError
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 SHOWN = 20
 DAY_MS = 86_400_000
+POLICY_MAX = 100_000
 WHY_NOT = {"turn": "its turn never came"}
 
 
@@ -56,14 +58,12 @@ def diff(files: tuple[Path, ...], from_ms: int | None, to_ms: int | None, plot: 
     from streams.replay.policies import compare, differences
 
     if plot is not None:
-        from streams.cli.patterns_plot import check
-
-        check(plot)
+        drawing.check(plot)
     policies = read(files)
     topology, settings = network()
     if from_ms is None and not topology.simulated:
         from_ms = (time.time_ns() // 1_000_000 if to_ms is None else to_ms) - DAY_MS
-        say("artifacts of 24 hours; --from says otherwise")
+        say("artifacts of the last 24 hours (--from and --to: other ones)")
     one, other = compare(topology, settings, policies, from_ms, to_ms, progress)
     found = list(differences(one, other))
     both = len({s["dedup_hash"] for s in one.fed} & {s["dedup_hash"] for s in other.fed})
@@ -87,15 +87,48 @@ def read(files: tuple[Path, ...]) -> dict[str, Any]:
         raise IcnError(f"{len(files)} policies", "two at a time")
     policies: dict[str, Any] = {} if len(files) == 2 else {"in force": {}}
     for path in files:
-        try:
-            given = yaml.safe_load(path.read_text()) or {}
-        except OSError as error:
-            raise TopologyError(f"can't read {path}: {error.strerror}") from error
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise TopologyError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+        given = _loaded(path)
         check(given, str(path), whole=False)
         policies[str(path) if str(path) not in policies else f"{path} (again)"] = given
     return policies
+
+
+def _loaded(path: Path) -> Any:
+    """An empty file sets nothing."""
+    try:
+        with path.open(encoding="utf-8") as file:
+            text = file.read(POLICY_MAX + 1)
+        if len(text) > POLICY_MAX:
+            raise TopologyError(f"{path} is longer than {POLICY_MAX:,} characters", "a policy is some lines of YAML")
+        given = yaml.load(text, _Once)
+    except OSError as error:
+        raise TopologyError(f"can't read {path}: {error.strerror}") from error
+    except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as error:
+        told = error.problem if isinstance(error, yaml.MarkedYAMLError) and error.problem else str(error)
+        line = getattr(getattr(error, "problem_mark", None), "line", None)
+        where = str(path) if line is None else f"{path}, line {line + 1}"
+        raise TopologyError(f"{where}: not YAML as it should be: {' '.join(told.split())[:200]}") from error
+    return {} if given is None else given
+
+
+class _Once(yaml.SafeLoader):
+    """YAML without aliases, which can be made to stand for gigabytes, and without keys given twice, of which one would be lost in silence."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.MarkedYAMLError(
+                problem="an alias (*) is nothing for a policy", problem_mark=self.peek_event().start_mark
+            )
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        seen = set[Any]()
+        for key, _ in node.value:
+            name = key.value if isinstance(key.value, str) else str(key.value)
+            if name in seen:
+                raise yaml.MarkedYAMLError(problem=f"{name} is set twice", problem_mark=key.start_mark)
+            seen.add(name)
+        return super().construct_mapping(node, deep)
 
 
 def _show(one: Outcome, other: Outcome, both: int, found: list[dict[str, Any]]) -> None:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from streams.errors import IcnError
+from streams.cli import drawing
 from streams.words import printable
 
 if TYPE_CHECKING:
@@ -19,16 +19,7 @@ COLOURS = ("tab:blue", "tab:orange")
 
 
 def draw(one: Outcome, other: Outcome, path: Path) -> None:
-    """The file's ending says which format. Raises IcnError."""
-    try:
-        import matplotlib
-    except ImportError as error:
-        raise IcnError("drawing needs matplotlib", "pip install 'icn-streams[plots]'") from error
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    matplotlib.rcParams |= {"svg.hashsalt": "icn", "svg.fonttype": "none"}
-    figure, axes = pyplot.subplots(1, 3, figsize=(16, 6), layout="constrained")
+    figure, axes = drawing.pyplot().subplots(1, 3, figsize=(16, 6), layout="constrained")
     for outcome, colour in zip((one, other), COLOURS, strict=True):
         _draw_hours(axes[0], axes[1], outcome, colour)
     _draw_domains(axes[2], one, other)
@@ -39,8 +30,7 @@ def draw(one: Outcome, other: Outcome, path: Path) -> None:
         axis.set_ylim(bottom=0)
         axis.tick_params("x", rotation=30)
     axes[0].legend(frameon=False)
-    figure.savefig(path, metadata={"Date": None} if path.suffix.lower() == ".svg" else None, dpi=120)
-    pyplot.close(figure)
+    drawing.save(figure, path)
 
 
 def _draw_hours(counts: Any, worths: Any, outcome: Outcome, colour: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import socket
 import sys
@@ -18,6 +19,8 @@ from streams.words import columns, printable
 
 REACH_S = 4  # a broker that restarts is back by then
 CELL_MIN = 4  # narrower says nothing
+
+_MOVES = re.compile("[\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")  # controls and directions that JSON lets stand
 
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document instead of a table.")
 
@@ -103,7 +106,8 @@ def print_json(value: Any) -> None:
     """One document, indented for a terminal, compact for a pipe."""
     from streams.codec import jsonable
 
-    click.echo(json.dumps(jsonable(value), ensure_ascii=False, indent=2 if sys.stdout.isatty() else None))
+    text = json.dumps(jsonable(value), ensure_ascii=False, indent=2 if sys.stdout.isatty() else None)
+    click.echo(_MOVES.sub(lambda found: f"\\u{ord(found[0]):04x}", text))
 
 
 def table(

@@ -5,7 +5,7 @@ State is a fold: of what stages say of artifacts and nodes, and of what was fed 
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -222,9 +222,9 @@ class _Round:
         self.sample = _sample(waits, waiting["tie"] ^ feed.salt)
 
     def _due(self, is_open: Flags) -> list[int]:
-        """Domains, no more than the hour has room for, those first that have waited longest. A domain's turn is at the expense of the node, of
-        those with something of it, that was fed least in the hour; where all of them had their share of it, it has none. So it brings a
-        node nothing to invent domains."""
+        """Domains, no more than the hour has room for, those first that have waited longest. A domain's turn is at the expense of the node,
+        of those with something of it, that was fed least in the hour; where all of them had their share of it, it has none. So it brings
+        a node nothing to invent domains."""
         waiting, windows, there = self.feed.waiting, self.feed.windows, np.flatnonzero(is_open)
         pairs = np.unique(waiting["domain"][there].astype(np.int64) << 32 | waiting["node"][there])
         nodes_of = defaultdict[int, list[int]](list)
@@ -232,16 +232,11 @@ class _Round:
             nodes_of[domain].append(node)
         fed_ms = {domain: windows.fed_ms.get(waiting.domains.names[domain], NEVER) for domain in nodes_of}
         due = [domain for domain, at_ms in fed_ms.items() if at_ms < self.slot_ms - HOUR_MS]
-        had = Counter(
-            {
-                waiting.nodes.number[name]: n
-                for name, n in windows.in_the_hour(self.slot_ms).items()
-                if name in waiting.nodes.number
-            }
-        )
-        share, turns = self.feed.rules.per_hour / max(1, len(np.unique(pairs & 0xFFFFFFFF))), []
+        had = windows.in_the_hour(self.slot_ms)
+        share = self.feed.rules.per_hour / max(1, len(np.unique(pairs & 0xFFFFFFFF)))
+        turns: list[tuple[int, int, int]] = []
         for domain in sorted(due, key=lambda one: (fed_ms[one], waiting.domains.names[one])):
-            node = min(nodes_of[domain], key=had.__getitem__)
+            node = min((waiting.nodes.names[one] for one in nodes_of[domain]), key=had.__getitem__)
             if had[node] < share:
                 had[node] += 1
                 turns.append((had[node], len(turns), domain))

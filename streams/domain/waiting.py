@@ -48,6 +48,10 @@ class Names:
             self.names.append(name)
         return self.number[name]
 
+    def become(self, names: list[str]) -> None:
+        self.names = names
+        self.number = {name: at for at, name in enumerate(names)}
+
     def flags(self, names: set[str]) -> Flags:
         """(names,): whether each is among them."""
         found = np.zeros(len(self.names), bool)
@@ -195,6 +199,13 @@ class Waiting:
         if (at := self.at.pop(dedup_hash, None)) is not None:
             self["is_here"][at] = False
 
+    def _renumber(self, column: str) -> None:
+        """Names of what is here, and no others: whoever invents them fills no memory."""
+        names = self.domains if column == "domain" else self.types
+        kept, places = np.unique(self[column], return_inverse=True)
+        self.columns[column][: self.size] = places
+        names.become([names.names[at] for at in kept.tolist()])
+
     def tidy(self, now_ms: int) -> list[bytes]:
         """Forget what came too long ago; once half of the columns is of what is not here, close them up. Returns what is not here then."""
         for at in np.flatnonzero(self["is_here"] & (self["raw_ms"] < now_ms - self.lasting_ms)).tolist():
@@ -208,4 +219,6 @@ class Waiting:
             name: np.append(one[kept], np.zeros(FIRST_SIZE, one.dtype)) for name, one in self.columns.items()
         }
         self.size = len(kept)
+        for column in ("domain", "content_type"):  # nodes are registered: there are not many
+            self._renumber(column)
         return [key for key in before if key not in self.at]

@@ -174,11 +174,15 @@ class Judge:
 
         Raises BrokerError where it can't be written, IcnError where outcome or weight are none.
         """
-        if outcome not in OUTCOMES or not 0 <= weight <= 1:
+        is_weight = isinstance(weight, int | float) and not isinstance(weight, bool) and 0 <= weight <= 1
+        if outcome not in OUTCOMES or not is_weight:
             raise IcnError(
                 f"outcome {outcome!r}, weight {weight!r}: no verdict",
                 f"one of {', '.join(OUTCOMES)}; a number in [0, 1]",
             )
+        if not (reason is None or isinstance(reason, str)):
+            raise IcnError(f"reason {reason!r}: no text", "a sentence for whoever reads the verdict, or None")
+        reason = reason and reason.encode(errors="replace").decode()
         verdict = self._of(
             outcome,
             reason,

@@ -11,7 +11,9 @@ At least once: what was not acknowledged comes again when the next process of th
 
 from __future__ import annotations
 
+import itertools
 import logging
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -31,6 +33,9 @@ from streams.topology import Topology, load
 log = logging.getLogger("icn.sdk")
 
 POLL_S = 0.2
+REACH_S = 5
+SILENT_S = 5
+_GROUP = re.compile(r"[A-Za-z0-9._-]{1,100}")
 LEARNS_MAX_MS = 86_400_000  # between two scenarios: librdkafka's most
 
 
@@ -72,8 +77,8 @@ class Scenario:
 
 class Phoenix:
     """The feed, as one group of trainers reads it: of several processes of a group one has it. judge: who its verdicts are of, registered
-    (icn judge register); None: it gives none. idle_s: end when nothing came for so long; None: wait for ever. Raises IcnError: no
-    broker, no token."""
+    (icn judge register); None: it gives none. idle_s: end when nothing came for so long since it has its part; None: wait for ever.
+    Raises IcnError: no broker that answers within 5 s, no token, no such group."""
 
     def __init__(
         self,
@@ -92,12 +97,17 @@ class Phoenix:
         )
         self.settings.require_brokers()
         adopt_ids(self.topology, self.settings)
+        if not _GROUP.fullmatch(group):
+            raise IcnError(
+                f"group {group!r}: 1 to 100 letters, digits, dots, dashes or underscores",
+                'for example group="classifier"',
+            )
         self.group = f"{self.topology.deployment}-trainer-{group}"
         self._judge = None
         if judge is not None:
             self._judge = Judge(judge, broker=broker, token=token, state=state, topology=self.topology)
         self._topic, self._decode = self.topology.topic("phoenix.feed").name, decoder("scenario")
-        self._assignment = 0
+        self._assignment, self._waits_s = 0, 0.0  # how many so far; since when nothing came
         self._open: dict[int, dict[int, bool]] = {}  # partition -> offsets handed out, ascending -> acknowledged
         self._consumer = Consumer(
             self.settings.librdkafka_reader(
@@ -113,25 +123,60 @@ class Phoenix:
                 }
             )
         )
-        self._consumer.subscribe([self._topic], on_assign=self._new_assignment, on_revoke=self._new_assignment)
+        self._reach()
+        self._consumer.subscribe([self._topic], on_assign=self._assigned, on_revoke=self._revoked)
 
-    def _new_assignment(self, *_: Any) -> None:
+    def _reach(self) -> None:
+        """Whoever waits for ever for a broker that isn't there waits for nothing."""
+        try:
+            about = self._consumer.list_topics(self._topic, timeout=REACH_S).topics[self._topic]
+        except KafkaException as error:
+            self._consumer.close()
+            raise BrokerError(
+                f"{self.settings.brokers}: {error.args[0].str()}", "is the broker running? icn broker status"
+            ) from error
+        if about.error is not None:
+            self._consumer.close()
+            raise IcnError(f'topic "{self._topic}": {about.error.str()}', "icn topics apply makes what is missing")
+
+    def _assigned(self, *_: Any) -> None:
+        self._forget()
+        self._waits_s = time.monotonic()
+
+    def _revoked(self, *_: Any) -> None:
+        self._forget()
+
+    def _forget(self) -> None:
         self._assignment += 1  # what was handed out before is another process's now, or comes again
         self._open.clear()
 
     def __iter__(self) -> Iterator[Scenario]:
-        last_s = time.monotonic()
-        while self.idle_s is None or time.monotonic() - last_s < self.idle_s:
-            message = self._consumer.poll(POLL_S)
-            if message is None or message.error() is not None:
-                continue  # librdkafka goes on by itself once the broker is back
+        """Raises IcnError once it is closed."""
+        self._waits_s, told_s = time.monotonic(), time.monotonic()
+        while self.idle_s is None or time.monotonic() - self._waits_s < self._patience_s(self.idle_s):
+            try:
+                message = self._consumer.poll(POLL_S)
+            except RuntimeError as error:
+                raise IcnError("this feed is closed", "make a new Phoenix(...)") from error
+            if message is None or message.error() is not None:  # librdkafka goes on by itself once the broker is back
+                if not self._assignment and time.monotonic() - told_s > SILENT_S:
+                    told_s = time.monotonic()
+                    log.warning(
+                        "group %s has nothing for this process: another one of it reads, or was killed and times out",
+                        self.group,
+                    )
+                continue
             try:
                 event = self._decode(message.value() or b"")
             except Undecodable as error:
                 log.warning("%s/%d/%d is no scenario: %s", self._topic, message.partition(), message.offset(), error)
                 continue
             yield self._scenario(event, message.partition(), message.offset())
-            last_s = time.monotonic()
+            self._waits_s = time.monotonic()
+
+    def _patience_s(self, idle_s: float) -> float:
+        """Before it has its part it waits until an earlier process of the group, which was killed, has timed out."""
+        return idle_s if self._assignment else idle_s + 2 * self.settings.session_timeout_ms / 1000
 
     def _scenario(self, event: dict[str, Any], partition: int, offset: int) -> Scenario:
         self._open.setdefault(partition, {})[offset] = False
@@ -161,18 +206,19 @@ class Phoenix:
         if assignment != self._assignment or offset not in handed_out:
             return
         handed_out[offset] = True
-        done = None
-        while handed_out and handed_out[first := next(iter(handed_out))]:
-            del handed_out[first]
-            done = first
-        if done is not None:
+        done = list(itertools.takewhile(handed_out.__getitem__, handed_out))
+        if done:
             try:
-                self._consumer.commit(offsets=[TopicPartition(self._topic, partition, done + 1)], asynchronous=False)
+                self._consumer.commit(
+                    offsets=[TopicPartition(self._topic, partition, done[-1] + 1)], asynchronous=False
+                )
             except KafkaException as error:
                 raise BrokerError(
                     f"not acknowledged: {error.args[0].str()}",
-                    "it will come again; is the broker running? icn broker status",
+                    "acknowledge it again, or it comes again; is the broker running? icn broker status",
                 ) from error
+            for one in done:
+                del handed_out[one]
 
     def _answer(self, event: dict[str, Any], outcome: str, weight: float, reason: str | None) -> str:
         if self._judge is None:

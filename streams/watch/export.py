@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -9,8 +10,10 @@ from typing import Any, NamedTuple
 from streams.broker.registrations import JUDGE, NODE
 from streams.broker.topics import events, fold
 from streams.codec import Undecodable, decoder
+from streams.domain.tlp import marked
 from streams.settings import Settings
 from streams.topology import Topology
+from streams.watch.reputation import reputations
 from streams.watch.stix import bundle
 from streams.watch.stix_bundle import Export
 from streams.watch.stix_choice import Artifact, Choice, Chosen, Material, Report, choose, is_stricter
@@ -103,6 +106,7 @@ def gather(topology: Topology, settings: Settings, progress: Progress | None = N
     for event, message in said("verdicts", "verdict") if counted else ():
         if (vote := counted.get((message.partition(), message.offset()))) is not None:
             material.votes.append((vote[0], event, vote[1]))
+    material.standings = {name: one["effective"] for name, one in reputations(topology, settings).items()}
     return material
 
 

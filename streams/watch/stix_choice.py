@@ -5,11 +5,13 @@ An artifact's marking is the strictest of all reports of its content, whoever ma
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from streams.domain.priority import ranked
 from streams.domain.tlp import ORDER, RED, strictest
 
 # why an artifact is left out, in the order in which it is asked
@@ -49,7 +51,7 @@ class Material:
     """What the topics say. Times are the broker's [ms].
 
     priorities: by dedup_hash, the newest and when it was written. votes: those that count, each with its verdict and when it was counted.
-    registered: (kind of registration, name) -> when first and when last.
+    registered: (kind of registration, name) -> when first and when last. standings: node -> effective reputation now.
     """
 
     reports: list[Report] = field(default_factory=list)
@@ -58,6 +60,7 @@ class Material:
     votes: list[tuple[Mapping[str, Any], Mapping[str, Any], int]] = field(default_factory=list)
     scenarios: list[Mapping[str, Any]] = field(default_factory=list)
     registered: dict[tuple[str, str], tuple[int, int]] = field(default_factory=dict)
+    standings: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -100,7 +103,7 @@ class Chosen:
 
 
 def choose(material: Material, choice: Choice) -> Chosen:
-    """RED is never among them. Of more than `limit` those of the highest priority score are taken."""
+    """RED is never among them. Of more than `limit` those are taken that matter most now, as `icn top` has it."""
     marks = _marks(material)
     groups: dict[tuple[bytes, str], list[Report]] = defaultdict(list)
     for report in sorted(material.reports, key=lambda one: one.at):
@@ -116,11 +119,19 @@ def choose(material: Material, choice: Choice) -> Chosen:
             found.append(_artifact(mark, taken, versions[-1], material))
         else:
             left_out[reason] += 1
-    found.sort(key=lambda one: (-(one.priority["score"] if one.priority else -1.0), one.canonical_id, one.dedup_hash))
+    found.sort(key=lambda one: (-_rank(one.priority, material.standings), one.canonical_id, one.dedup_hash))
     if choice.limit is not None and len(found) > choice.limit:
         left_out["limit"] = len(found) - choice.limit
         del found[choice.limit :]
     return Chosen(choice, found, left_out, marks)
+
+
+def _rank(priority: Mapping[str, Any] | None, standings: Mapping[str, float]) -> float:
+    """The higher the more urgent, at any time: by what is thought of its node now, not when it came."""
+    if priority is None or priority["rank_key"] is None:
+        return -math.inf
+    effective = standings.get(priority["node_id"], priority["effective_reputation"])
+    return ranked(priority["rank_key"], effective) if effective > 0 else -math.inf
 
 
 def is_stricter(tlp: str, tlp_max: str) -> bool:

@@ -260,17 +260,16 @@ def test_white_space_makes_no_other_scenario() -> None:
 
 def test_inventing_domains_gains_a_node_no_more_than_its_share() -> None:
     """Six nodes without any urgency or reputation, twelve new domains a minute between them, beside 20 honest ones with 25 domains."""
-    minutes, number = Minutes(), 0
+    minutes = Minutes()
     for minute in range(180):
         slot_ms = T0_MS + minute * MINUTE_MS
         for domain in range(minute % 10, 25, 10):
             threat, node = 5 + 5 * minutes.rng.random(), f"h{minutes.rng.randrange(20)}"
             kind = f"t{domain % 4}"
             minutes.comes(slot_ms - 1, threat, node, domain=f"d{domain}", content_type=kind, reputation=0.8)
-        for number in range(number, number + 12):
+        for number in range(12 * minute, 12 * minute + 12):
             kind, node = f"t{number % 4}", f"evil{number % 6}"
             minutes.comes(slot_ms - 1, 0, node, domain=f"!{number}", content_type=kind, reputation=0.01)
-        number += 1
         minutes.minute(slot_ms)
     for hour in (1, 2):
         fed = [f for slot, _, f in minutes.fed if hour <= (slot - T0_MS) / HOUR_MS < hour + 1]

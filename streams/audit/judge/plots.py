@@ -31,7 +31,13 @@ def pictures(told: Judgement, evidence: Evidence) -> dict[str, str]:
     if told.slots is None or not len(told.slots):
         return {}
     with matplotlib.rc_context(
-        {"svg.hashsalt": "icn", "svg.fonttype": "none", "font.family": "sans-serif", "font.size": 9}
+        {
+            "svg.hashsalt": "icn",
+            "svg.fonttype": "none",
+            "text.parse_math": False,
+            "font.family": "sans-serif",
+            "font.size": 9,
+        }
     ):
         return {
             "Components, with their 95 % intervals": _draw(_bars, told, evidence, 2.3),
