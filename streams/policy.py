@@ -73,6 +73,11 @@ def _check(given: Any, known: Mapping[str, Any], source: str, path: str, whole: 
                 raise TopologyError(f"{source}: {where} is missing", "compare it with the one in the package")
         elif isinstance(wanted, Mapping):
             _check(given[name], wanted, source, f"{where}.", whole)
+            if wanted is WINDOW and given[name].get("fewer_than", 1) > given[name].get("of_last", 10_000):
+                raise TopologyError(
+                    f"{source}: {where}: fewer than {given[name]['fewer_than']} of the last {given[name]['of_last']} is always so",
+                    "fewer_than at most of_last",
+                )
         elif wanted == "duration":
             _check_duration(given[name], source, where)
         else:

@@ -31,9 +31,13 @@ def show(wanted: str, as_json: bool) -> None:
     from streams.watch.records import life, rating
 
     topology, settings = network()
+    wanted = wanted.removeprefix("phoenix_")  # a scenario's id
     steps = life(topology, settings, wanted, say)
     if not steps:
-        raise NotFoundError(f'nothing known of artifact "{wanted}"', "icn receipts --node NODE shows what was rejected")
+        raise NotFoundError(
+            f'nothing known of artifact "{wanted}"',
+            "it takes the whole id (icn top, icn phoenix tail); icn receipts --node NODE shows what was rejected",
+        )
     for step in steps:
         step["event"].pop("artifact", None)  # the original bytes are the first step's event
     rated = rating(topology, settings, steps)

@@ -19,7 +19,7 @@ IDLE_S = 5
 
 
 def show_feed(topology: Any, settings: Any) -> None:
-    """A minute of the feed, and a trainer that reads it."""
+    """Two minutes of the feed, and a trainer that reads them."""
     from streams.broker.registrations import in_force, register_judge
     from streams.examples.trainer import Learner, train
     from streams.sdk import Phoenix
@@ -29,7 +29,8 @@ def show_feed(topology: Any, settings: Any) -> None:
     )
     made = register_judge(topology, settings, TRAINER, principal="lab", weight=WEIGHT)
     in_force(topology, settings, made["partition"], made["offset"], 20, "s3_reputation")
-    _tick(topology, settings)
+    for minute in (1, 2):
+        _tick(topology, settings, minute)
     with Phoenix(settings.brokers, "demo", judge=TRAINER, idle_s=IDLE_S) as feed:
         lessons = list(train(feed, Learner()))
     table(
@@ -51,12 +52,12 @@ def show_feed(topology: Any, settings: Any) -> None:
     click.echo(f"{len(lessons)} scenarios, {_votes(topology, settings, len(lessons))}")
 
 
-def _tick(topology: Any, settings: Any) -> None:
-    """The next minute's, a little early: nobody waits for it here. Raises IcnError."""
+def _tick(topology: Any, settings: Any, minute: int) -> None:
+    """That of a minute to come, early: nobody waits for it here. Raises IcnError."""
     from streams.agents.ticks import write_slot
     from streams.watch.phoenix import newest_round
 
-    slot_ms = (time.time_ns() // 1_000_000 // MINUTE_MS + 1) * MINUTE_MS
+    slot_ms = (time.time_ns() // 1_000_000 // MINUTE_MS + minute) * MINUTE_MS
     say("waiting for the feed …")
     write_slot(topology, settings, slot_ms)
     deadline = time.monotonic() + WAIT_S

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 
 import click
 
-from streams.cli.show import json_option, network, print_json, say, table
-from streams.words import when
+from streams.cli.show import clip, json_option, network, print_json, say, table
+from streams.words import counted, when
 
 
 @click.group()
 def judge() -> None:
-    """Register and list judges."""
+    """Register judges, and see what became of their verdicts."""
 
 
 @judge.command()
@@ -81,3 +82,59 @@ def list_(as_json: bool) -> None:
             [(r["judge"], r["principal"], f"{r['weight']:g}", r["generation"], when(r["registered_ms"])) for r in rows],
             right=(2, 3),
         )
+
+
+@judge.command()
+@click.argument("name")
+@click.option(
+    "-n",
+    "--count",
+    default=10,
+    show_default=True,
+    type=click.IntRange(0, 10_000),
+    help="How many of the last verdicts.",
+)
+@json_option
+def show(name: str, count: int, as_json: bool) -> None:
+    """Show what became of a judge's verdicts: how many counted, and why the others did not. A trainer is a judge too.
+
+    \b
+    Example:
+      icn judge show trainer-1
+    """
+    from streams.broker.registrations import JUDGE, registered
+    from streams.errors import NotFoundError
+    from streams.watch.reputation import votes_of
+
+    topology, settings = network()
+    about, votes = registered(topology, settings, JUDGE).get(name), votes_of(topology, settings, name)
+    if about is None:
+        raise NotFoundError(f'judge "{name}" is not registered', "icn judge list")
+    sums = Counter((vote["outcome"], vote["ignored"]) for vote in votes)
+    newest = votes[len(votes) - count :] if count else []
+    if as_json:
+        told = [{"outcome": outcome, "ignored": ignored, "votes": n} for (outcome, ignored), n in sums.most_common()]
+        print_json(
+            {"judge": name, "principal": about["principal"], "weight": about["weight"], "sums": told, "newest": newest}
+        )
+        return
+    click.echo(f"{name} of {about['principal']}, weight {about['weight']:g}: {counted(len(votes), 'verdict')}")
+    rows = [
+        (outcome, "yes" if ignored is None else f"no: {ignored}", n) for (outcome, ignored), n in sums.most_common()
+    ]
+    table(("verdict", "counts", "how many"), rows, right=(2,))
+    if newest:
+        click.echo("")
+        columns = ("time", "verdict", "weighs", "node", "artifact", "why it counts nothing")
+        cells = [
+            (
+                when(v["voted_ms"])[:19],
+                v["outcome"],
+                f"{v['weight']:g}",
+                clip(v["node_id"], 20),
+                v["artifact_id"],
+                v["detail"] or "",
+            )
+            for v in newest
+        ]
+        table(columns, cells, right=(2,), whole=(4,))

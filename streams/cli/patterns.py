@@ -48,7 +48,8 @@ def list_(plot: Path | None, now: bool, as_json: bool) -> None:
         print_json({"window": _window_json(window), "patterns": [_pattern_json(one) for one in found]})
     else:
         show_list(window, found, now)
-        for change in () if now else window["changes"]:
+        # of the first window all are new
+        for change in () if now or window["before_ms"] is None else window["changes"]:
             click.echo(_change(change))
     if plot is not None:
         _plot(topology, settings, window, found, made, plot)
@@ -91,7 +92,8 @@ def show_list(window: dict[str, Any], found: list[dict[str, Any]], now: bool = F
     ]
     shown = [at for at, name in enumerate(columns) if not now or name not in OF_WINDOWS]
     right = [number for number, at in enumerate(shown) if columns[at] in NUMBERS]
-    table([columns[at] for at in shown], [[row[at] for at in shown] for row in rows], right=right)
+    ids = [number for number, at in enumerate(shown) if columns[at] == "pattern"]
+    table([columns[at] for at in shown], [[row[at] for at in shown] for row in rows], right=right, whole=ids)
     if found and not now:
         click.echo(
             "trend: of its share, in the newest quarter of all texts; emerging: not in the window before; entropy in bits: 0 is one node"
@@ -160,11 +162,12 @@ def explain(pattern: str, artifact: str, other: str | None, lime: bool, as_json:
     _require_rule(topology, window)
     say(f"finding the patterns of {counted(window['texts'], 'text')} again …")
     made = _again(topology, settings, window, found)
+    artifact = artifact.removeprefix("phoenix_")  # a scenario's id
     text = next((n for n, one in enumerate(made.texts) if one.artifact_id == artifact), None)
     if text is None or made.found is None:
         raise NotFoundError(
             f"artifact {artifact} is not among the window's texts",
-            "it may be older, be a repetition, or not be in the sample; icn patterns show lists members",
+            f"did it come after the window's end, {when(window['slot_ms'])}? or it is older, a repetition, or not in the sample",
         )
     if not_ is None:
         not_ = made.found.next_to(text, why)
@@ -244,7 +247,7 @@ def _again(topology: Any, settings: Any, window: dict[str, Any], found: list[dic
 def _find(found: list[dict[str, Any]], wanted: str) -> dict[str, Any]:
     from streams.errors import NotFoundError
 
-    matching = [
+    matching = [one for one in found if one["name"] == wanted] or [
         one for one in found if one["pattern_id"].removeprefix("pattern-").startswith(wanted.removeprefix("pattern-"))
     ]
     if len(matching) != 1:

@@ -10,11 +10,12 @@ import click
 
 from streams.cli.show import clip, json_option, network, print_json, say, table
 from streams.errors import NotFoundError
-from streams.words import printable, when
+from streams.words import counted, printable, when
 
 NO_ROUND = "nothing was fed so far: there is no round"
 NO_ROUND_HINT = "rounds are made every minute; is s6_phoenix running (icn worker), are there ticks? icn status"
 FOLLOW_S = 1.0
+FULL = "too many of the last hour's are of the domains, nodes and types of what waits"
 
 
 class Hours(click.FloatRange):
@@ -41,7 +42,9 @@ def phoenix() -> None:
 @click.option("-f", "--follow", is_flag=True, help="Go on with what comes, until Ctrl-C.")
 @json_option
 def tail(count: int, follow: bool, as_json: bool) -> None:
-    """Show what was fed last, the newest last. --json: an object a line.
+    """Show what was fed last, the newest last. --json: an object a line, with all of the scenario.
+
+    rank: among all that waited then; similar: to the most similar one of the day before.
 
     \b
     Example:
@@ -81,10 +84,10 @@ def _show(fed: list[dict[str, Any]], as_json: bool) -> None:
         return
     if fed:
         table(
-            ("fed in", "rank", "score", "novelty", "similar", "tlp", "type", "domain", "node", "scenario", "input"),
+            ("fed in", "rank", "score", "novelty", "similar", "tlp", "type", "domain", "node", "artifact", "input"),
             [
                 (
-                    when(one["slot_ms"]),
+                    when(one["slot_ms"])[11:16],
                     one["rank"],
                     f"{one['score']:.4f}",
                     f"{one['novelty']:.2f}",
@@ -93,7 +96,7 @@ def _show(fed: list[dict[str, Any]], as_json: bool) -> None:
                     clip(one["content_type"], 10),
                     clip(one["domain"], 24),
                     clip(one["node_id"], 20),
-                    one["scenario_id"],
+                    one["artifact_id"],
                     clip(one["input"], 40),
                 )
                 for one in fed
@@ -128,14 +131,16 @@ def stats(hours: float, as_json: bool) -> None:
 
 
 def show(found: dict[str, Any]) -> None:
+    of_hour = f", {found['in_last_hour']} of them in the last hour" if found["hours"] > 1 else ""
     click.echo(
-        f"{found['fed']} fed in the {found['hours']:g} h to {when(found['slot_ms'])}, {found['in_last_hour']} of them in the last hour; "
-        f"{found['waiting']} wait"
+        f"{found['fed']} fed in the {found['hours']:g} h to {when(found['slot_ms'])}{of_hour}; {found['waiting']:,} wait"
     )
-    if found["coverage"] is not None:
-        click.echo(
-            f"coverage: {found['coverage']:.0%} of the {found['domains_waiting']} domains that wait were fed within an hour"
-        )
+    click.echo(
+        f"{counted(found['domains_in_last_hour'], 'domain')} fed in the last hour; {found['domains_waiting']} wait, "
+        f"{found['domains_starving'] or 'none'} of them for more than an hour"
+    )
+    if found["opens_ms"] is not None:
+        click.echo(f"nothing more is fed until {when(found['opens_ms'])}: {FULL}")
     if found["fed"]:
         kinds = found["diversity"]
         click.echo(
@@ -149,7 +154,8 @@ def show(found: dict[str, Any]) -> None:
     reasons = sorted({*found["refused"], *found["refused_now"]}, key=lambda one: -found["refused"].get(one, 0))
     if reasons:
         rows = [(one, found["refused"].get(one, 0), found["refused_now"].get(one, 0)) for one in reasons]
-        table(("refused for", "refusals", "held back now"), rows, right=(1, 2))
+        table(("refused for", "told", "held back now"), rows, right=(1, 2))
+        click.echo("told: refusals written in that time, at most 500 a minute; held back now: in the newest round")
     if found["starving"]:
         table(
             ("starving domain", "waiting", "since", "the most urgent one: why"),

@@ -47,8 +47,8 @@ WHY_NOT = {"turn": "its turn never came"}
 def diff(files: tuple[Path, ...], from_ms: int | None, to_ms: int | None, plot: Path | None, as_json: bool) -> None:
     """Replay the same topics through two policies (weights, gates, thresholds) and show what each would have fed. Writes nothing to topics.
 
-    Minute by minute in event time, each policy from nothing fed before. `worth` is the score by the weights in force, so that both are
-    measured alike. Exit code 1 if they differ, 0 if not.
+    Minute by minute in event time, each policy from nothing fed before; and an hour beyond the last artifact, in which what the windows
+    held back has its turn. `worth` is the score by the weights in force, so that both are measured alike. Exit code 1 if they differ.
 
     \b
     Example:
@@ -112,7 +112,7 @@ def _loaded(path: Path) -> Any:
 
 
 class _Once(yaml.SafeLoader):
-    """YAML without aliases, which can be made to stand for gigabytes, and without keys given twice, of which one would be lost in silence."""
+    """YAML without aliases, which can be made to stand for gigabytes, and without a key given twice, of which one would be lost."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
@@ -134,7 +134,7 @@ class _Once(yaml.SafeLoader):
 def _show(one: Outcome, other: Outcome, both: int, found: list[dict[str, Any]]) -> None:
     sums = [one.summary(), other.summary()]
     rows: list[tuple[str, ...]] = [
-        ("minutes", *(f"{s['rounds']:,}" for s in sums)),
+        ("minutes, the last 60 beyond the last artifact", *(f"{s['rounds']:,}" for s in sums)),
         ("fed", *(f"{s['fed']:,}" for s in sums)),
         ("mean score by its own weights", *(_number(s["mean_score"], 4) for s in sums)),
         ("mean worth by those in force", *(_number(s["mean_worth"], 4) for s in sums)),
@@ -159,11 +159,11 @@ def _show(one: Outcome, other: Outcome, both: int, found: list[dict[str, Any]]) 
     )
     if found:
         table(
-            ("fed by", "in", "worth", "domain", "node", "the other one", "artifact", "input"),
+            ("fed by", "in", "worth", "domain", "node", "the other policy", "artifact", "input"),
             [
                 (
                     each["fed_by"],
-                    when(each["slot_ms"]),
+                    when(each["slot_ms"])[:16],
                     f"{each['worth']:.4f}",
                     clip(each["domain"], 24),
                     clip(each["node_id"], 20),

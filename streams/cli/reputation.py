@@ -90,8 +90,14 @@ def show(node_id: str, last: int, as_json: bool) -> None:
         for line in _told(revisions[-1], rules, topology.simulated):
             click.echo(line)
         if waiting:
-            said = ", ".join(f"{number} {word}" for word, number in sorted(waiting.items()))
-            click.echo(f"votes since: {said}; in the score when the hour ends")
+            counting = {word: number for word, number in waiting.items() if word in ("confirmed", "refuted")}
+            for words, what in (
+                (counting, "in the score when the hour ends"),
+                ({word: number for word, number in waiting.items() if word not in counting}, "they count nothing"),
+            ):
+                if words:
+                    said = ", ".join(f"{number} {word}" for word, number in sorted(words.items()))
+                    click.echo(f"votes since: {said}; {what}")
         click.echo()
         table(
             ("revision", "at", "cause", "step", "score", "effective", "E", "evidence", "coordinates"),

@@ -111,7 +111,7 @@ def _newest(topology: Any, settings: Any, stage: str) -> dict[str, Any]:
         round_ = newest_round(topology, settings)
         return {
             "ends_ms": round_ and round_["slot_ms"],
-            **{name: round_ and round_[name] for name in ("fed", "waiting")},
+            **{name: round_ and round_[name] for name in ("fed", "waiting", "opens_ms")},
         }
     from streams.agents.windows_written import newest_window
 
@@ -124,7 +124,10 @@ def _newest(topology: Any, settings: Any, stage: str) -> dict[str, Any]:
 
 def _of_newest(of: dict[str, Any]) -> str:
     if "fed" in of:
-        return f"{of['fed']} fed, {of['waiting']:,} wait, {when(of['ends_ms'])}" if of["ends_ms"] else "nothing fed yet"
+        if not of["ends_ms"]:
+            return "nothing fed yet"
+        full = f"; its windows are full until {when(of['opens_ms'])}" if of["opens_ms"] else ""
+        return f"{of['fed']} fed, {of['waiting']:,} wait, {when(of['ends_ms'])}{full}"
     if of["ends_ms"]:
         return f"{counted(of['patterns'], 'pattern')} in {of['texts']:,} texts to {when(of['ends_ms'])}"
     return "no window yet"

@@ -11,7 +11,7 @@ from streams.cli.show import json_option, network, print_json
 
 @click.command()
 @click.argument("artifact_id", metavar="ARTIFACT")
-@click.argument("outcome", type=click.Choice(["confirmed", "refuted"]))
+@click.argument("outcome", type=click.Choice(["confirmed", "refuted", "unclear"]))
 @click.option("--judge", "name", required=True, help="Who says so: a registered judge (icn judge register).")
 @click.option("--node", "node_id", help="Whose artifact, where several nodes used the same id.")
 @click.option("--reason", help="Why, in your words; it is kept with the verdict.")
@@ -19,7 +19,8 @@ from streams.cli.show import json_option, network, print_json
 def verdict(artifact_id: str, outcome: str, name: str, node_id: str | None, reason: str | None, as_json: bool) -> None:
     """Judge an artifact, and say whether the verdict counts for its node's reputation. Exit code 1 if it doesn't.
 
-    A judge's first verdict on an artifact stands. Verdicts on what one's own principal sent count nothing.
+    A judge's first verdict on an artifact stands. Verdicts on what one's own principal sent count nothing; unclear is kept on record, and
+    counts nothing either.
 
     \b
     Example:
@@ -34,6 +35,8 @@ def verdict(artifact_id: str, outcome: str, name: str, node_id: str | None, reas
     operator_action(topology, settings, this_command(), reason or "")
     if as_json:
         print_json({field: getattr(vote, field) for field in vote.__dataclass_fields__})
+    elif outcome == vote.ignored == "unclear":
+        click.echo(f"{artifact_id} unclear: on record at {vote.at}, counts nothing")
     elif vote.ignored is not None:
         click.echo(f"{artifact_id} {outcome}: counts nothing ({vote.ignored}): {vote.detail}")
     else:
@@ -42,4 +45,4 @@ def verdict(artifact_id: str, outcome: str, name: str, node_id: str | None, reas
         click.echo(
             f"{artifact_id} {outcome}: weighs {vote.weight:g} for {vote.node_id}, {tested}; {when}; at {vote.at}"
         )
-    sys.exit(1 if vote.ignored else 0)
+    sys.exit(1 if vote.ignored not in (None, outcome) else 0)

@@ -9,6 +9,7 @@ It learns from each scenario after it has judged it, so what it says is always o
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -88,4 +89,5 @@ def main(judge: str, say: Callable[[str], None] = print) -> None:
 if __name__ == "__main__":
     if len(sys.argv) != 2:
         sys.exit("usage: python -m streams.examples.trainer JUDGE   (icn judge register JUDGE first)")
-    main(sys.argv[1])
+    with contextlib.suppress(KeyboardInterrupt):
+        main(sys.argv[1])

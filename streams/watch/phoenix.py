@@ -39,8 +39,9 @@ def stats(topology: Topology, settings: Settings, hours: float) -> dict[str, Any
     """Of the hours up to the newest round; None: there is no round.
 
     {slot_ms, hours, fed, in_last_hour, waiting, refused_now: reason -> how many it holds back, refused: reason -> refusals written,
-    diversity, mean_score, mean_novelty, largest_node_share, domains_waiting, coverage: share of these of which something was fed within
-    an hour, starving}
+    diversity, mean_score, mean_novelty, largest_node_share, domains_in_last_hour: of which something was fed, domains_waiting,
+    domains_starving: of those, that had nothing fed for an hour, starving: the longest of them, opens_ms: when the next one may be fed,
+    where the windows let none pass}
     """
     newest = newest_round(topology, settings)
     if newest is None:
@@ -58,11 +59,12 @@ def stats(topology: Topology, settings: Settings, hours: float) -> dict[str, Any
         if event["slot_ms"] > since_ms
     )
     nodes = Counter(event["node_id"] for event in fed)
+    last = [event for event in fed if event["slot_ms"] > newest["slot_ms"] - HOUR_MS]
     return {
         "slot_ms": newest["slot_ms"],
         "hours": hours,
         "fed": len(fed),
-        "in_last_hour": sum(event["slot_ms"] > newest["slot_ms"] - HOUR_MS for event in fed),
+        "in_last_hour": len(last),
         "waiting": newest["waiting"],
         "refused_now": newest["refused"],
         "refused": dict(told.most_common()),
@@ -71,7 +73,9 @@ def stats(topology: Topology, settings: Settings, hours: float) -> dict[str, Any
         "mean_novelty": _mean([event["novelty"] for event in fed]),
         "largest_node_share": max(nodes.values()) / len(fed) if fed else None,
         "domains_waiting": newest["domains_waiting"],
-        "coverage": 1 - newest["domains_starving"] / newest["domains_waiting"] if newest["domains_waiting"] else None,
+        "domains_in_last_hour": len({one["domain"] for one in last}),
+        "domains_starving": newest["domains_starving"],
+        "opens_ms": newest["opens_ms"],
         "starving": newest["starving"],
     }
 

@@ -42,6 +42,20 @@ def pending(topology: Topology, settings: Settings, node_id: str, since_ms: int)
     return dict(found)
 
 
+def votes_of(topology: Topology, settings: Settings, judge: str) -> list[dict[str, Any]]:
+    """What became of a judge's verdicts, oldest first, each with `voted_ms` and its coordinates as `at`. Raises BrokerError."""
+    decode, found = decoder("vote"), []
+    for message in fold(settings, topology.topic("votes").name):
+        try:
+            vote = decode(message.value() or b"")
+        except Undecodable:
+            continue
+        if vote["judge"] == judge:
+            at = f"{message.topic()}/{message.partition()}/{message.offset()}"
+            found.append(vote | {"voted_ms": message.timestamp()[1], "at": at})
+    return found
+
+
 def _revisions(topology: Topology, settings: Settings, alias: str) -> list[dict[str, Any]]:
     decode, found = decoder("reputation"), []
     for message in fold(settings, topology.topic(alias).name):

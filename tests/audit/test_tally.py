@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
+from typing import Any
 
 from confluent_kafka import Producer
 
@@ -17,12 +19,13 @@ from streams.audit.record.tally import MINUTE_MS, Tally
 from streams.audit.verify.report import Report
 from streams.audit.verify.verifier import Result, Verifier
 from streams.clock import Moment, SystemClock
-from streams.codec import encoder
+from streams.codec import encoder, from_jsonable
+from streams.codec import schema as codec_schema
 from streams.sdk import Node
 from tests.support.audit import KNOWN_TYPES
 from tests.support.chain import add_nodes
 from tests.support.fold import read_all
-from tests.support.network import Network, wait_until
+from tests.support.network import ROOT, Network, wait_until
 
 
 class Later(SystemClock):
@@ -44,6 +47,10 @@ def evidence_of(net: Network) -> tuple[Evidence, Result]:
     messages = read_all(net.settings, net.topic("metrics"))
     verifier.feed(Item(m.offset(), *m.timestamp(), m.key(), m.value()) for m in messages)
     return evidence, verifier.finish()
+
+
+def sample(schema: str) -> dict[str, Any]:
+    return from_jsonable(codec_schema(schema), json.loads((ROOT / f"schemas/samples/{schema}.json").read_text()))
 
 
 def by_type(evidence: Evidence) -> dict[str, int]:
@@ -69,6 +76,12 @@ def test_a_minute_is_counted_once_though_it_is_written_twice(net: Network, tmp_p
     for stage, counts in stages:
         producer.produce(net.topic("batches"), encode({**batch, "stage": stage, "counts": counts}), stage.encode())
     producer.produce(net.topic("batches"), b"no batch")
+    for minute, (fed, told) in enumerate(((10, 4), (0, 3))):
+        round_ = {**sample("round"), "slot_ms": MINUTE_MS * minute, "fed": fed, "told": told}
+        producer.produce(net.topic("phoenix.rounds"), encoder("round")(round_))
+    kinds = ("born", "born", "died", "split")
+    changes = [{"kind": kind, "pattern_id": "p", "name": "n", "other": None} for kind in kinds]
+    producer.produce(net.topic("windows"), encoder("window")({**sample("window"), "changes": changes}))
     producer.flush()
     now_ms = time.time_ns() // 10**6
     schedule = Schedule("ticks", now_ms // MINUTE_MS * MINUTE_MS - MINUTE_MS, MINUTE_MS, 4, 2_000)
@@ -92,6 +105,9 @@ def test_a_minute_is_counted_once_though_it_is_written_twice(net: Network, tmp_p
         "backpressure_reject": 2,
         "artifact_deduped": 15,
         "artifact_prioritized": 12,
+        "artifact_fed": 10,
+        "phoenix_feed_skipped": 7,
+        "pattern_detected": 2,
     }
     slots = slots_of(
         schedule, [0, 1], evidence, believe(evidence, Report("-", 0, [], [result])), now_ms + 10 * MINUTE_MS

@@ -248,7 +248,7 @@ def test_people_see_what_is_fed_what_is_refused_and_what_another_policy_would_do
     assert "20 fed in the 24 h" in net.icn("phoenix", "stats").stdout
     told = json.loads(net.icn("phoenix", "stats", "--json").stdout)
     assert (told["fed"], told["in_last_hour"], told["waiting"]) == (20, 20, 40)
-    assert 0 < told["coverage"] <= 1 and told["domains_waiting"] <= 25
+    assert 0 < told["domains_in_last_hour"] <= 25 and told["domains_waiting"] <= 25
     assert 1 < told["diversity"]["content"] <= 20 and told["diversity"]["content_type"] <= 3
     shown = net.icn("phoenix", "tail", "-n", "5", "--json").stdout.splitlines()
     assert len(shown) == 5 and json.loads(shown[-1])["scenario_id"] == fed.read("phoenix.feed")[-1]["scenario_id"]

@@ -1,16 +1,19 @@
-"""What the stages did, minute by minute, from `batches`: they pay nothing for it, and the log has one record a kind and minute.
+"""What the stages did, minute by minute, from `batches`, `phoenix.rounds` and `windows`: they pay nothing for it, and the log has one
+record a kind and minute.
 
 A minute is counted when it is over, by the broker's clock; counted again after a crash it has the same name and the same number.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import threading
-from collections import Counter
-from collections.abc import Mapping
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from confluent_kafka import KafkaException
 
@@ -44,6 +47,30 @@ TYPES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
 }
 
 
+def _of_batch(batch: Mapping[str, Any]) -> Counter[str]:
+    found = Counter[str]()
+    for outcome, types in TYPES.get(batch["stage"], {}).items():
+        for type_ in types:
+            found[type_] += batch["counts"].get(outcome, 0)
+    return found
+
+
+def _of_round(round_: Mapping[str, Any]) -> Counter[str]:
+    return Counter(artifact_fed=round_["fed"], phoenix_feed_skipped=round_["told"])
+
+
+def _of_window(window: Mapping[str, Any]) -> Counter[str]:
+    return Counter(pattern_detected=sum(change["kind"] == "born" for change in window["changes"]))
+
+
+# alias of a topic -> its schema, and what an event of it counts
+TOLD_BY: Mapping[str, tuple[str, Callable[[Mapping[str, Any]], Counter[str]]]] = {
+    "batches": ("batch", _of_batch),
+    "phoenix.rounds": ("round", _of_round),
+    "windows": ("window", _of_window),
+}
+
+
 class Tally:
     """`step` counts what is over. file: where it says how far it came. Minutes before the schedule's t0 are none of it."""
 
@@ -51,7 +78,7 @@ class Tally:
         self, topology: Topology, settings: Settings, audit: AuditLog, schedule: Schedule, file: Path, clock: Clock
     ) -> None:
         self.settings, self.audit, self.schedule, self.file, self.clock = settings, audit, schedule, file, clock
-        self.topic, self.decode = topology.topic("batches").name, decoder("batch")
+        self.topics = {alias: topology.topic(alias).name for alias in TOLD_BY}
         self.next_ms = self._kept()
         now = clock.now()
         self._steady_ns = now.wall_ns - now.boot_ns  # the broker's clock does not follow where ours is set
@@ -92,29 +119,30 @@ class Tally:
         end_ms = now_ms if is_last else (now_ms - SETTLES_MS) // MINUTE_MS * MINUTE_MS
         if end_ms <= self.next_ms:
             return
-        found: dict[int, Counter[str]] = {}
-        for message in fold(self.settings, self.topic, since_ms=self.next_ms):
-            at_ms = message.timestamp()[1]
-            if at_ms >= end_ms:
-                break
-            try:
-                batch = self.decode(message.value() or b"")
-            except Undecodable:  # replay tells of it
-                continue
-            counts = found.setdefault(at_ms // MINUTE_MS * MINUTE_MS, Counter())
-            for outcome, types in TYPES.get(batch["stage"], {}).items():
-                for type_ in types:
-                    counts[type_] += batch["counts"].get(outcome, 0)
-        for minute_ms in sorted(found):
-            self._write(minute_ms, found[minute_ms])
+        found = {alias: self._counted(alias, end_ms) for alias in TOLD_BY}
+        for minute_ms in sorted({minute_ms for counts in found.values() for minute_ms in counts}):
+            for alias, counts in found.items():
+                self._write(alias, minute_ms, counts.get(minute_ms, Counter()))
         self.next_ms = end_ms
         write_whole(self.file, json.dumps(end_ms).encode())
 
-    def _write(self, minute_ms: int, counts: Counter[str]) -> None:
+    def _counted(self, alias: str, end_ms: int) -> dict[int, Counter[str]]:
+        """Minute -> what its events count."""
+        schema, count = TOLD_BY[alias]
+        decode, found = decoder(schema), defaultdict[int, Counter[str]](Counter)
+        for message in fold(self.settings, self.topics[alias], since_ms=self.next_ms):
+            at_ms = message.timestamp()[1]
+            if at_ms >= end_ms:
+                break
+            with contextlib.suppress(Undecodable):  # replay tells of it
+                found[at_ms // MINUTE_MS * MINUTE_MS] += count(decode(message.value() or b""))
+        return found
+
+    def _write(self, alias: str, minute_ms: int, counts: Counter[str]) -> None:
         # of the minute in which the schedule began only what came after; of one behind its end, all is its last tick's
         tick = max(0, self.schedule.slot_at(minute_ms))
         if self.schedule.slots is not None:
             tick = min(tick, self.schedule.slots - 1)
         for type_, number in sorted(counts.items()):
             if number:
-                self.audit.write(Event(type_, tick, f"{self.topic}@{minute_ms}", 1, artifact_count=number))
+                self.audit.write(Event(type_, tick, f"{self.topics[alias]}@{minute_ms}", 1, artifact_count=number))
