@@ -8,18 +8,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from streams.agents.inbox import Letter
-from streams.agents.receipts import cloud_event
 from streams.agents.shelf import Item, Shelf
 from streams.agents.windows import HASH_BYTES, digest_of
 from streams.agents.windows_written import digests_of
 from streams.codec import Undecodable, decoder, encoder
 from streams.domain import scenario as of
+from streams.domain.choice import Choice
 from streams.domain.gate import Fed, Rules, rules_of
-from streams.domain.phoenix import Choice, Feed
+from streams.domain.phoenix import Feed
 from streams.domain.shape import SHORT
 from streams.domain.tlp import ORDER, marked
 from streams.domain.waiting import Known
-from streams.runtime.stage import Message
 from streams.secrets import derive
 from streams.topology import Topology
 from streams.units import duration_ms
@@ -284,24 +283,3 @@ class Folder:
             "seal": of.seal(self.key, slot_ms, choice.dedup_hash),
             "rule": self.rule,
         }
-
-
-class Records:
-    """Events of a round -> records, in the order in which they are written."""
-
-    def __init__(self, topology: Topology) -> None:
-        self.topology = topology
-        self.encode = {name: encoder(name) for name in ("scenario", "refusal", "round")}
-
-    def of(self, made: Made) -> list[tuple[str, Message]]:
-        found: list[tuple[str, Message]] = []
-        for event in made.scenarios:
-            identity = f"{STAGE}:{event['slot_ms']}:{event['dedup_hash'].hex()}:{event['rule'].hex()}"
-            headers = cloud_event("icn.scenario", f"/{self.topology.deployment}/{STAGE}", identity)
-            value = self.encode["scenario"](event)
-            found.append(("phoenix.feed", {"key": event["scenario_id"].encode(), "value": value, "headers": headers}))
-        for event in made.refusals:
-            value = self.encode["refusal"](event)
-            found.append(("phoenix.refused", {"key": event["artifact_id"].encode(), "value": value}))
-        found.append(("phoenix.rounds", {"key": STAGE.encode(), "value": self.encode["round"](made.round)}))
-        return found

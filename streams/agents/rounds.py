@@ -1,4 +1,5 @@
-"""The rounds of the feed that are on the topics, each with what it wrote: for s6_phoenix, which goes on from them, and for replay."""
+"""The rounds of the feed on the topics, each with what it wrote: how they are written, and read again by s6_phoenix, which goes on from
+them, and by replay."""
 
 from __future__ import annotations
 
@@ -8,8 +9,11 @@ from typing import Any, NamedTuple
 
 from confluent_kafka import Consumer
 
-from streams.agents.feeding import Folder
+from streams.agents.feeding import STAGE, Folder, Made
+from streams.agents.receipts import cloud_event
 from streams.broker.topics import ends, events
+from streams.codec import encoder
+from streams.runtime.stage import Message
 from streams.settings import Settings
 from streams.topology import Topology
 
@@ -106,3 +110,24 @@ def _start(topology: Topology, settings: Settings, novelty: int, since_ms: int) 
         partition: max(low, (end if first is None else first) - NOVELTY_OFFSETS * novelty)
         for partition, (low, end) in found.items()
     }
+
+
+class Records:
+    """Events of a round -> records, in the order in which they are written."""
+
+    def __init__(self, topology: Topology) -> None:
+        self.topology = topology
+        self.encode = {name: encoder(name) for name in ("scenario", "refusal", "round")}
+
+    def of(self, made: Made) -> list[tuple[str, Message]]:
+        found: list[tuple[str, Message]] = []
+        for event in made.scenarios:
+            identity = f"{STAGE}:{event['slot_ms']}:{event['dedup_hash'].hex()}:{event['rule'].hex()}"
+            headers = cloud_event("icn.scenario", f"/{self.topology.deployment}/{STAGE}", identity)
+            value = self.encode["scenario"](event)
+            found.append(("phoenix.feed", {"key": event["scenario_id"].encode(), "value": value, "headers": headers}))
+        for event in made.refusals:
+            value = self.encode["refusal"](event)
+            found.append(("phoenix.refused", {"key": event["artifact_id"].encode(), "value": value}))
+        found.append(("phoenix.rounds", {"key": STAGE.encode(), "value": self.encode["round"](made.round)}))
+        return found

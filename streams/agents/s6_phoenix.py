@@ -9,9 +9,9 @@ from __future__ import annotations
 import sys
 import time
 
-from streams.agents.feeding import SOURCES, STAGE, Folder, Made, Records, rules_in
+from streams.agents.feeding import SOURCES, STAGE, Folder, Made, rules_in
 from streams.agents.inbox import Inbox
-from streams.agents.rounds import read_rounds
+from streams.agents.rounds import Records, read_rounds
 from streams.agents.shelf import Shelf
 from streams.agents.windows import SLACK_MS
 from streams.agents.woken import Writer, run

@@ -222,3 +222,16 @@ class Waiting:
         for column in ("domain", "content_type"):  # nodes are registered: there are not many
             self._renumber(column)
         return [key for key in before if key not in self.at]
+
+
+def best(places: Longs, order: Longs, tie: npt.NDArray[np.uint64], most: int) -> Longs:
+    """Those with the highest order, at most so many, the first first."""
+    if len(places) > most:
+        least = np.partition(order[places], len(places) - most)[len(places) - most]
+        places = places[order[places] >= least]
+    return places[np.lexsort((tie[places], -order[places]))][:most]
+
+
+def rank(order: Longs, at: int) -> int:
+    """[1..]; equal ones have the same."""
+    return int(np.count_nonzero(order > order[at])) + 1

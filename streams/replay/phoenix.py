@@ -6,9 +6,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from streams.agents.feeding import SOURCES, STAGE, Folder, Records
+from streams.agents.feeding import SOURCES, STAGE, Folder
 from streams.agents.inbox import Inbox
-from streams.agents.rounds import Event, Rounds, Step, read_rounds
+from streams.agents.rounds import Event, Records, Rounds, Step, read_rounds
 from streams.agents.s6_phoenix import begins_ms
 from streams.agents.shelf import Shelf
 from streams.replay.outputs import digest

@@ -14,9 +14,10 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from streams.agents.feeding import rules_in
+from streams.domain.choice import Choice
 from streams.domain.diversity import points, vendi, vendi_of_kinds
 from streams.domain.gate import Fed, Rules
-from streams.domain.phoenix import Choice, Chosen, Feed
+from streams.domain.phoenix import Chosen, Feed
 from streams.domain.priority import Weights, score
 from streams.domain.scenario import input_of, is_fed, novelty_of, objectives, seal
 from streams.domain.tlp import strictest
