@@ -169,7 +169,7 @@ class Sealer:
             if now - self.sealed_at[number] >= self.every_s or partition.waiting >= self.every_records:
                 self.seal(number)
 
-    def seal(self, number: int, say: bool = True) -> None:
+    def seal(self, number: int) -> None:
         """Sign, publish, remember: in this order, so that a crash in between repeats what it did."""
         partition = self.partitions[number]
         note = partition.sign()
@@ -189,11 +189,11 @@ class Sealer:
         partition.published(note)
         self.sealed_at[number] = time.monotonic()
         sealed = parse_checkpoint(note.text)
-        if say:
-            self.said({**sealed._asdict(), "note_sha256": hashlib.sha256(text).digest()})
+        self.said({**sealed._asdict(), "note_sha256": hashlib.sha256(text).digest()})
 
     def finish(self) -> None:
-        """Seal what is there, at the end; nobody is told, since that would be one record more."""
+        """Seal what is there, at the end; nobody is told, since that would be one record more, on a log that is closed by now."""
+        self.said = lambda _: None
         deadline = time.monotonic() + 10
         while time.monotonic() < deadline:
             before = {n: p.writer.size for n, p in self.partitions.items()}
@@ -201,7 +201,7 @@ class Sealer:
             if before == {n: p.writer.size for n, p in self.partitions.items()}:
                 break
         for number in self.partitions:
-            self.seal(number, say=False)
+            self.seal(number)
 
     def close(self) -> None:
         """Let go of the broker."""
