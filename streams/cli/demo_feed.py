@@ -29,7 +29,7 @@ def show_feed(topology: Any, settings: Any) -> None:
     )
     made = register_judge(topology, settings, TRAINER, principal="lab", weight=WEIGHT)
     in_force(topology, settings, made["partition"], made["offset"], 20, "s3_reputation")
-    for minute in (1, 2):
+    for minute in (0, 1):
         _tick(topology, settings, minute)
     with Phoenix(settings.brokers, "demo", judge=TRAINER, idle_s=IDLE_S) as feed:
         lessons = list(train(feed, Learner()))
@@ -53,7 +53,7 @@ def show_feed(topology: Any, settings: Any) -> None:
 
 
 def _tick(topology: Any, settings: Any, minute: int) -> None:
-    """That of a minute to come, early: nobody waits for it here. Raises IcnError."""
+    """That of this minute, or of the next, early: nobody waits for it here. Raises IcnError."""
     from streams.agents.ticks import write_slot
     from streams.watch.phoenix import newest_round
 
