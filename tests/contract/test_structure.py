@@ -46,6 +46,7 @@ ROOT_LIBRARIES_OF_THE_CORE = {
     "sklearn",
     "streams",
     "__future__",
+    "bisect",
 }
 
 
