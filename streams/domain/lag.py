@@ -17,7 +17,8 @@ HOT_SIGMAS = 2.0
 HOT_PARTITIONS_MIN = 3
 
 OK, WARN, ERR, STOP, STALL, REWIND, NO_COMMIT = "OK", "WARN", "ERR", "STOP", "STALL", "REWIND", "NO_COMMIT"
-BAD = (STOP, STALL, REWIND)
+HELD = "HELD"  # an open transaction hides what is behind it
+BAD = (STOP, STALL, REWIND, HELD)  # of a partition: its group is in error
 # "?": behind, and not seen often enough to say more
 UNKNOWN = "?"
 

@@ -1,0 +1,169 @@
+"""One look at a cluster: every group, what it has committed, and where its partitions begin and end.
+
+Committed offsets are asked first, ends after: the other way round gives negative lags. No commit is no figure, never 0 or -1.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from confluent_kafka import (
+    ConsumerGroupTopicPartitions,
+    IsolationLevel,
+    KafkaError,
+    KafkaException,
+    TopicCollection,
+    TopicPartition,
+)
+from confluent_kafka.admin import AdminClient, OffsetSpec
+
+from streams.errors import BrokerError
+from streams.settings import Settings
+
+TIMEOUT_S = 15
+DESCRIBED_AT_ONCE = 100  # groups in one request
+Place = tuple[str, int]  # topic, partition
+
+
+class Group(NamedTuple):
+    """committed: place -> offset; None: it is subscribed, or was, and has no commit. assigned: what its members own; None: not known.
+    error: why it can't be looked at."""
+
+    state: str  # STABLE, EMPTY, PREPARING_REBALANCING, …
+    members: int
+    assigned: frozenset[Place] | None
+    committed: Mapping[Place, int | None]
+    error: str | None = None
+
+
+class Look(NamedTuple):
+    """ends: as readers of committed records see them; written: as those see them who read all; lows: the first offset that is left. All
+    by place. ids: topic -> its id, which is another one when it is made again. closed: topic -> why it can't be looked at."""
+
+    at_ms: int
+    groups: Mapping[str, Group]
+    ends: Mapping[Place, int]
+    written: Mapping[Place, int]
+    lows: Mapping[Place, int]
+    ids: Mapping[str, str]
+    closed: Mapping[str, str]
+
+
+class Cluster:
+    """Seen through confluent-kafka's AdminClient: needs DESCRIBE, and nothing else."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.admin = AdminClient(settings.librdkafka())
+
+    def look(self, groups: Sequence[str] = ()) -> Look:
+        """Of these groups, or of all. Raises BrokerError."""
+        try:
+            states = self._states()
+            names = sorted(set(groups) & set(states) if groups else states)
+            committed, errors = self._committed(names)
+            described = self._described(names)
+            at_ms = time.time_ns() // 1_000_000
+            closed: dict[str, str] = {}
+            places = {place for offsets in committed.values() for place in offsets}
+            ends = self._offsets(places, OffsetSpec.latest(), IsolationLevel.READ_COMMITTED, closed)
+            written = self._offsets(ends, OffsetSpec.latest(), IsolationLevel.READ_UNCOMMITTED, closed)
+            lows = self._offsets(ends, OffsetSpec.earliest(), IsolationLevel.READ_COMMITTED, closed)
+            ids = self._ids(sorted({topic for topic, _ in ends}))
+        except KafkaException as error:
+            raise BrokerError(
+                f"{self.settings.brokers}: {error.args[0].str()}", "is the broker running? icn broker status"
+            ) from error
+        seen = {}
+        for name in names:
+            members, assigned = described.get(name, (0, None))
+            seen[name] = Group(states[name], members, assigned, committed.get(name, {}), errors.get(name))
+        return Look(at_ms, seen, ends, written, lows, ids, closed)
+
+    def _states(self) -> dict[str, str]:
+        listed = self.admin.list_consumer_groups(request_timeout=TIMEOUT_S).result()
+        if listed.errors:  # a broker that can't be asked may have groups: no answer is not "no lag"
+            raise KafkaException(listed.errors[0])
+        return {one.group_id: one.state.name for one in listed.valid}
+
+    def _committed(self, names: Sequence[str]) -> tuple[dict[str, dict[Place, int | None]], dict[str, str]]:
+        """By group; and of those that don't tell, why. confluent-kafka takes one group a call: all are asked, then all are heard."""
+        asked = [
+            self.admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(name)], request_timeout=TIMEOUT_S)
+            for name in names
+        ]
+        found: dict[str, dict[Place, int | None]] = {}
+        errors: dict[str, str] = {}
+        for name, futures in zip(names, asked, strict=True):
+            try:
+                told = next(iter(futures.values())).result().topic_partitions
+            except KafkaException as error:
+                if not _is_theirs(error):
+                    raise
+                errors[name] = error.args[0].str()
+                continue
+            found[name] = {(tp.topic, tp.partition): tp.offset if tp.offset >= 0 else None for tp in told}
+        return found, errors
+
+    def _described(self, names: Sequence[str]) -> dict[str, tuple[int, frozenset[Place] | None]]:
+        """Group -> members, and what they own."""
+        found: dict[str, tuple[int, frozenset[Place] | None]] = {}
+        for at in range(0, len(names), DESCRIBED_AT_ONCE):
+            some = list(names[at : at + DESCRIBED_AT_ONCE])
+            for name, future in self.admin.describe_consumer_groups(some, request_timeout=TIMEOUT_S).items():
+                try:
+                    members = future.result().members
+                except KafkaException as error:
+                    if not _is_theirs(error):
+                        raise
+                    continue
+                owned = [tp for m in members if m.assignment is not None for tp in m.assignment.topic_partitions]
+                found[name] = len(members), frozenset((tp.topic, tp.partition) for tp in owned)
+        return found
+
+    def _offsets(
+        self, places: Iterable[Place], spec: Any, isolation: IsolationLevel, closed: dict[str, str]
+    ) -> dict[Place, int]:
+        """Without topics that are gone, whose commits will be too; and those that are closed to us."""
+        asked = {TopicPartition(topic, partition): spec for topic, partition in places}
+        if not asked:
+            return {}
+        futures = self.admin.list_offsets(asked, request_timeout=TIMEOUT_S, isolation_level=isolation)
+        found = {}
+        for tp, future in futures.items():
+            try:
+                found[tp.topic, tp.partition] = future.result().offset
+            except KafkaException as error:
+                if error.args[0].code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
+                    closed[tp.topic] = "not authorised"
+                elif not _is_theirs(error):
+                    raise
+        return found
+
+    def _ids(self, topics: Sequence[str]) -> dict[str, str]:
+        if not topics:
+            return {}
+        found = {}
+        described = self.admin.describe_topics(TopicCollection(list(topics)), request_timeout=TIMEOUT_S)
+        for name, future in described.items():
+            try:
+                found[name] = str(future.result().topic_id)
+            except KafkaException as error:
+                if not _is_theirs(error):
+                    raise
+        return found
+
+
+def _is_theirs(error: KafkaException) -> bool:
+    """Of one group or topic alone: it is gone, or not for us."""
+    return error.args[0].code() in (
+        KafkaError.GROUP_AUTHORIZATION_FAILED,
+        KafkaError.GROUP_ID_NOT_FOUND,
+        KafkaError.TOPIC_AUTHORIZATION_FAILED,
+        KafkaError.UNKNOWN_TOPIC_OR_PART,
+        KafkaError.UNKNOWN_TOPIC_ID,
+        KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+    )
