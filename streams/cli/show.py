@@ -119,6 +119,16 @@ def table(
 ) -> None:
     """A plain table, columns as wide as needed and as the terminal allows. `right`: columns of numbers; `whole`: of ids that people copy;
     neither is shortened."""
+    if title:
+        click.echo(click.style(title, bold=True))
+    for line in table_lines(header, rows, right, whole):
+        click.echo(line)
+
+
+def table_lines(
+    header: Sequence[str], rows: Iterable[Sequence[Any]], right: Iterable[int] = (), whole: Iterable[int] = ()
+) -> list[str]:
+    """The same, not printed."""
     cells = [[printable(str(cell)) for cell in row] for row in rows]
     numbers, kept = set(right), {*right, *whole}
     needed = [max(len(line[i]) for line in [list(header), *cells]) for i in range(len(header))]
@@ -131,11 +141,7 @@ def table(
     lines = columns([heads, *shortened], numbers, widths)
     if room is not None:
         lines = [_cut(line, room, prose=True) for line in lines]
-    if title:
-        click.echo(click.style(title, bold=True))
-    click.echo(click.style(lines[0], dim=True))
-    for line in lines[1:]:
-        click.echo(line)
+    return [click.style(lines[0], dim=True), *lines[1:]]
 
 
 def fit(needed: Sequence[int], least: Sequence[int], room: int) -> list[int]:

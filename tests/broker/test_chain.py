@@ -53,7 +53,7 @@ def test_an_author_learns_what_became_of_each_artifact(whole_net: Network) -> No
     assert {"sent", "admitted", "decided", "receipt", "corroborated", "scored"} == {step["step"] for step in life}
 
     def lags() -> set[int]:
-        rows = json.loads(net.icn("lag", "--json").stdout)
+        rows = json.loads(net.icn("lag", "--json").stdout)["partitions"]
         return {row["lag"] for row in rows if row["group"].startswith(net.topology.deployment)}
 
     wait_until(lambda: lags() == {0}, 30, "no lag, when the minute's tick has gone through")

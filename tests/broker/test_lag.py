@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 import time
 
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import (
+    Consumer,
+    ConsumerGroupTopicPartitions,
+    KafkaError,
+    KafkaException,
+    Producer,
+    TopicPartition,
+)
+from confluent_kafka.admin import AdminClient, NewTopic
 
-from streams.watch.lag import read_lag
+from streams.watch.lag import Monitor, read_lag
 from tests.support.chain import add_nodes, node, settled
 from tests.support.network import Network, wait_until
 
@@ -38,19 +49,11 @@ def test_an_idle_network_shows_0_not_1_and_a_stopped_one_what_waits(net: Network
         )
 
         assert [(row.lag, row.lag_seconds > 0.5) for row in rows] == [(7, True)]
-        shown = json.loads(net.icn("lag", "--json", "--group", groups[0]).stdout)
-        assert {
-            "group",
-            "topic",
-            "partition",
-            "committed",
-            "end",
-            "lag",
-            "lag_seconds",
-            "status",
-            "state",
-            "held",
-        } == set(shown[0])
+        ended = net.icn("lag", "--json", "--group", groups[0], "--fail-on", "ERR", check=False)
+        shown = json.loads(ended.stdout)
+        assert ended.returncode == 1 and [one["status"] for one in shown["groups"]] == ["ERR"]
+        assert shown["groups"][0]["lag"] == 7 and {one["status"] for one in shown["partitions"]} == {"OK", "STOP"}
+        assert f"{net.topic('artifacts.raw')}/0 STOP: nobody works on it, 7 behind" in net.icn("lag").stdout
         net.worker()
         n1.flush(60)
     settled(net)
@@ -82,10 +85,151 @@ def test_an_open_transaction_that_holds_everybody_up_is_seen(net: Network, monke
     settled(net)
 
 
+class Stranger:
+    """A topic of three partitions, and a group that reads it, of nobody we know."""
+
+    def __init__(self, net: Network) -> None:
+        self.settings, self.name = net.settings, f"{net.topology.deployment}-stranger"
+        self.admin = AdminClient(net.settings.librdkafka())
+        self.make()
+        self.producer = Producer(net.settings.librdkafka_producer())
+
+    def make(self) -> None:
+        def is_made() -> bool:
+            try:
+                self.admin.create_topics([NewTopic(self.name, 3, 1)])[self.name].result()
+            except KafkaException as error:
+                assert error.args[0].code() == KafkaError.TOPIC_ALREADY_EXISTS  # the old one is not quite gone
+                return False
+            return True
+
+        wait_until(is_made, 20, "the topic")
+
+    def write(self, count: int, partition: int = 0) -> None:
+        for number in range(count):
+            self.producer.produce(self.name, f"{number}".encode(), partition=partition)
+        assert self.producer.flush(20) == 0
+
+    def commit(self, *offsets: int) -> None:
+        """Of partitions 0, 1, …; from outside, as nobody's member."""
+        places = [TopicPartition(self.name, partition, offset) for partition, offset in enumerate(offsets)]
+        request = [ConsumerGroupTopicPartitions(self.name, places)]
+        for future in self.admin.alter_consumer_group_offsets(request).values():
+            future.result()
+
+    def reader(self) -> Consumer:
+        consumer = Consumer(self.settings.librdkafka_reader(**{"group.id": self.name, "session.timeout.ms": 6000}))
+        consumer.subscribe([self.name])
+        return consumer
+
+
+@pytest.fixture
+def stranger(net: Network) -> Stranger:
+    return Stranger(net)
+
+
+def statuses(monitor: Monitor, group: str) -> dict[int, str]:
+    return {one.partition: one.status for one in monitor.look([group]).partitions}
+
+
+def test_a_group_of_anybodys_is_judged_by_looks(stranger: Stranger) -> None:
+    """Nobody works on it: STOP at once. Somebody has it and does nothing: STALL, after three looks; falls behind at each: WARN."""
+    stranger.write(10)
+    stranger.commit(4, 0)
+    monitor = Monitor(stranger.settings)
+    (one,) = monitor.look([stranger.name]).groups
+    assert (one.status, one.lag, one.state, one.partitions) == ("ERR", 6, "EMPTY", 2)
+    assert statuses(monitor, stranger.name) == {0: "STOP", 1: "OK"}
+    reader = stranger.reader()
+    wait_until(lambda: reader.poll(0.2) is not None, 30, "a record")
+    monitor = Monitor(stranger.settings)
+    assert [statuses(monitor, stranger.name)[0] for _ in range(3)] == ["?", "?", "STALL"]
+    for number in range(3):
+        stranger.write(5)
+        reader.commit(offsets=[TopicPartition(stranger.name, 0, 5 + number)], asynchronous=False)
+        picture = monitor.look([stranger.name])
+    assert [one.status for one in picture.groups] == ["WARN"]
+    assert (picture.partitions[0].growth_per_second or 0) > 0 and picture.groups[0].closes_in_s is None
+    reader.commit(offsets=[TopicPartition(stranger.name, 0, 25)], asynchronous=False)
+    assert statuses(monitor, stranger.name)[0] == "OK"
+    reader.commit(offsets=[TopicPartition(stranger.name, 0, 2)], asynchronous=False)
+    assert statuses(monitor, stranger.name)[0] == "REWIND"
+    reader.close()
+
+
+def test_age_trend_and_retention_are_told(stranger: Stranger) -> None:
+    """The record's own age; what retention took; how much of what is kept waits; which partition is far behind the others."""
+    stranger.write(20)
+    stranger.write(1, 1)
+    time.sleep(1.2)
+    stranger.commit(5, 1, 0)
+    for future in stranger.admin.delete_records([TopicPartition(stranger.name, 0, 10)]).values():
+        future.result()
+    monitor = Monitor(stranger.settings)
+    one = wait_until(
+        lambda: next((p for p in monitor.look([stranger.name]).partitions if p.partition == 0 and p.lost), None),
+        20,
+        "a loss",
+    )
+    assert (one.lost, one.margin, one.lag, one.retention_ratio) == (5, 0, 15, 1.0)
+    stranger.commit(15, 1, 0)
+    one = monitor.look([stranger.name]).partitions[0]
+    assert (one.lost, one.margin, one.lag, one.retention_ratio) == (0, 5, 5, 0.5)
+    assert one.lag_seconds_by == "message" and 1.0 < (one.lag_seconds or 0) < 60
+
+
+def test_a_topic_that_is_made_again_has_no_history_and_a_group_that_is_deleted_is_gone(stranger: Stranger) -> None:
+    stranger.write(30)
+    stranger.commit(10)
+    monitor = Monitor(stranger.settings)
+    for _ in range(3):
+        monitor.look([stranger.name])
+    stranger.admin.delete_topics([stranger.name])[stranger.name].result()
+    wait_until(lambda: not monitor.look([stranger.name]).partitions, 20, "nothing of a topic that is gone")
+    stranger.make()
+    stranger.write(3)
+    stranger.commit(1)
+    row = wait_until(lambda: next(iter(monitor.look([stranger.name]).partitions), None), 20, "the new topic")
+    assert (row.lag, row.committed) == (2, 1)
+    assert all(one.end <= 3 for readings in monitor.readings.values() for one in readings)
+    stranger.admin.delete_consumer_groups([stranger.name])[stranger.name].result()
+    assert monitor.look([stranger.name]).groups == [] and stranger.name not in monitor.look().look.groups
+
+
+def test_a_partition_that_nobody_of_a_working_group_owns_is_abandoned(net: Network, stranger: Stranger) -> None:
+    """Committed once, and the group reads something else now: it is flagged, and no trouble of the group's."""
+    stranger.write(9)
+    stranger.commit(3)
+    consumer = Consumer(net.settings.librdkafka_reader(**{"group.id": stranger.name}))
+    consumer.subscribe([net.topic("control")])
+    monitor = Monitor(stranger.settings)
+
+    def abandoned() -> bool:
+        consumer.poll(0.1)
+        return statuses(monitor, stranger.name).get(0) == "ABANDONED"
+
+    wait_until(abandoned, 30, "ABANDONED")
+    (one,) = monitor.look([stranger.name]).groups
+    assert one.status in ("OK", "NO_COMMIT") and one.state == "STABLE"
+    consumer.close()
+
+
+def test_watching_is_a_document_a_line_and_over_a_time_there_is_a_trend(stranger: Stranger, net: Network) -> None:
+    stranger.write(4)
+    stranger.commit(1)
+    watching = subprocess.Popen(
+        [sys.executable, "-m", "streams", "lag", "--watch", "--every", "0.3s", "--json", "--group", stranger.name],
+        env=net.env, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert watching.stdout is not None
+    seen = [json.loads(watching.stdout.readline()) for _ in range(3)]
+    watching.send_signal(signal.SIGINT)
+    assert watching.wait(20) == 130 and [one["groups"][0]["lag"] for one in seen] == [3, 3, 3]
+    (told,) = json.loads(net.icn("lag", "--over", "600ms", "--json", "--group", stranger.name).stdout)["groups"]
+    assert told["growth_per_second"] == 0.0 and told["status"] == "ERR"
+
+
 def test_the_lag_command_is_light() -> None:
     """No Faust, no aiokafka, no numpy on its way."""
-    import subprocess
-    import sys
-
     code = "import streams.watch.lag, streams.cli.lag, sys; sys.exit(any(m in sys.modules for m in ('faust', 'aiokafka', 'numpy', 'rich')))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
