@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -99,7 +98,7 @@ def as_document(picture: Picture) -> dict[str, Any]:
         "at_ms": picture.at_ms,
         "took_s": round(picture.took_s, 3),
         "groups": [one._asdict() for one in picture.groups],
-        "partitions": [asdict(one) for one in picture.partitions],
+        "partitions": [one._asdict() for one in picture.partitions],
     }
 
 

@@ -72,19 +72,19 @@ def of_commits(commits: Sequence[Commit], ends: Sequence[int], now_ms: int, allo
 def of_readings(readings: Sequence[Reading], has_owner: bool, allowed: int = 0) -> str:
     """The same where only the committed offset is seen, not when it was committed: one that doesn't move has stopped if nobody owns its
     partition, and stalls if somebody does."""
-    seen = [one for one in readings if one.committed is not None]
-    if not seen or readings[-1].committed is None:
+    last = readings[-1]
+    if last.committed is None:
         return NO_COMMIT
-    offsets = [one.committed for one in seen if one.committed is not None]
-    lags = [lag_of(one) for one in seen]
-    if (lags[-1] or 0) <= allowed:
+    if last.end - last.committed <= allowed:
         return OK
-    if not has_owner and (len(seen) < SAMPLES_MIN or offsets[-1] == offsets[0]):
+    offsets = [one.committed for one in readings if one.committed is not None]
+    if not has_owner and (len(offsets) < SAMPLES_MIN or offsets[-1] == offsets[0]):
         return STOP
-    if len(seen) < SAMPLES_MIN:
-        return UNKNOWN
     if _is_rewound(offsets):
         return REWIND
+    if len(offsets) < SAMPLES_MIN:
+        return UNKNOWN
+    lags = [lag_of(one) for one in readings]
     if any(lag is not None and lag <= allowed for lag in lags):
         return OK
     if offsets[-1] == offsets[0]:
@@ -115,9 +115,12 @@ def of_group(statuses: Sequence[str]) -> str:
 
 def velocity(readings: Sequence[Reading]) -> float | None:
     """Events a second by which the lag grows; below 0 it shrinks. Least squares; None before three readings at different times."""
-    points = [(one.at_ms / 1000, lag) for one in readings if (lag := lag_of(one)) is not None]
-    if len(points) < SAMPLES_MIN:
+    lags = [max(0, one.end - one.committed) for one in readings if one.committed is not None]
+    if len(lags) < SAMPLES_MIN:
         return None
+    if lags.count(lags[0]) == len(lags):
+        return 0.0
+    points = list(zip([one.at_ms / 1000 for one in readings if one.committed is not None], lags, strict=True))
     middle_s, middle = sum(at for at, _ in points) / len(points), sum(lag for _, lag in points) / len(points)
     spread = sum((at - middle_s) ** 2 for at, _ in points)
     return sum((at - middle_s) * (lag - middle) for at, lag in points) / spread if spread else None

@@ -67,7 +67,7 @@ class Cluster:
             described = self._described(names)
             at_ms = time.time_ns() // 1_000_000
             closed: dict[str, str] = {}
-            places = {place for offsets in committed.values() for place in offsets}
+            places = set[Place]().union(*committed.values())
             ends = self._offsets(places, OffsetSpec.latest(), IsolationLevel.READ_COMMITTED, closed)
             written = self._offsets(ends, OffsetSpec.latest(), IsolationLevel.READ_UNCOMMITTED, closed)
             lows = self._offsets(ends, OffsetSpec.earliest(), IsolationLevel.READ_COMMITTED, closed)

@@ -5,10 +5,10 @@ A `Monitor` remembers its last looks; `read_lag` is a single one.
 
 from __future__ import annotations
 
+import math
 import time
-from collections import deque
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections import Counter, deque
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from streams.domain.lag import (
@@ -29,15 +29,14 @@ from streams.domain.lag import (
 )
 from streams.settings import Settings
 from streams.watch.cluster import Cluster, Group, Look, Place
-from streams.watch.oldest import Oldest
+from streams.watch.oldest import At, Oldest
 
 HELD_AFTER_S = 30  # twice as long as a transaction of ours may be open
 ENDS = 360  # looks at an end that are remembered: an hour of one every ten seconds
 ABANDONED, CLOSED = "ABANDONED", "CLOSED"
 
 
-@dataclass(frozen=True, slots=True)
-class Lag:
+class Lag(NamedTuple):
     """One group, one partition. None: not known.
 
     status: OK; WARN: grows at every look; STOP: nobody works on it; STALL: somebody should, and nothing moves; REWIND: went back; HELD:
@@ -84,13 +83,36 @@ class GroupLag(NamedTuple):
 
 
 class Picture(NamedTuple):
-    """Of one look, with what the ones before tell."""
+    """Of one look, with what the ones before tell. behind: the partitions of each group that are not simply at their end."""
 
     at_ms: int
     took_s: float
     groups: list[GroupLag]
-    partitions: list[Lag]
+    behind: Mapping[str, Mapping[Place, Lag]]
     look: Look
+
+    @property
+    def partitions(self) -> list[Lag]:
+        """All of them. Made when asked for: most are at their end, and of a large cluster they are many."""
+        return [lag for name in self.look.groups for lag in self._of(name)]
+
+    def _of(self, name: str) -> Iterator[Lag]:
+        group, behind, look = self.look.groups[name], self.behind[name], self.look
+        for place in sorted(group.committed):
+            if (lag := behind.get(place)) is not None:
+                yield lag
+            elif (end := look.ends.get(place)) is not None:  # else the topic is gone
+                margin = end - look.lows.get(place, 0)
+                yield Lag(name, *place, end, end, 0, 0.0, "message", 0.0, 0.0, OK, group.state, 0, 0, margin, 0.0)
+
+
+class _Seen(NamedTuple):
+    """A look, when what waits was written, and how much open transactions hold, since when."""
+
+    look: Look
+    written_ms: Mapping[At, int | None]
+    held: Mapping[Place, int]
+    held_ms: Mapping[At, int | None]
 
 
 class Monitor:
@@ -99,37 +121,44 @@ class Monitor:
     def __init__(self, settings: Settings, allowed: int = 0) -> None:
         self.cluster, self.allowed = Cluster(settings), allowed
         self.oldest, self.open = Oldest(settings), Oldest(settings, "read_uncommitted")
-        self.readings: dict[tuple[str, str, int], deque[Reading]] = {}
+        self.readings: dict[str, dict[Place, deque[Reading]]] = {}  # of each group
         self.ends: dict[Place, deque[tuple[int, int]]] = {}
         self.ids: Mapping[str, str] = {}
+        self.groups: Mapping[str, Group] = {}  # of the last look
 
     def look(self, groups: Sequence[str] = ()) -> Picture:
         """At these groups, or all. Raises BrokerError."""
         began = time.monotonic()
         look = self.cluster.look(groups)
         self._remember(look)
+        ends = look.ends
+        left = {
+            name: [(place, offset) for place, offset in group.committed.items() if offset != ends.get(place)]
+            for name, group in look.groups.items()
+        }
         waits = {
             (*place, offset)
-            for group in look.groups.values()
-            for place, offset in group.committed.items()
-            if offset is not None and 0 <= offset < look.ends.get(place, 0)
+            for some in left.values()
+            for place, offset in some
+            if offset is not None and 0 <= offset < ends.get(place, 0)
         }
         written_ms = self.oldest.look(waits)
         held = {
             place: look.written[place] - end for place, end in look.ends.items() if look.written.get(place, end) > end
         }
         held_ms = self.open.look((*place, look.ends[place]) for place in held)
-        partitions: list[Lag] = []
-        told = []
+        seen = _Seen(look, written_ms, held, held_ms)
+        told, behind = [], {}
+        before, self.readings = self.readings, {}
         for name, group in look.groups.items():
-            each = [self._lag(name, group, place, look, written_ms, held, held_ms) for place in sorted(group.committed)]
-            mine = _with_hot([one for one in each if one is not None])
-            partitions += mine
-            told.append(_group(name, group, mine))
-        return Picture(look.at_ms, time.monotonic() - began, told, partitions, look)
+            mine, at_end = self._group(name, group, left[name], seen, before.get(name, {}))
+            behind[name] = mine = _with_hot(group, mine) if any(one.lag for one in mine.values()) else mine
+            told.append(_told(name, group, list(mine.values()), at_end))
+        self.groups = look.groups
+        return Picture(look.at_ms, time.monotonic() - began, told, behind, look)
 
     def _remember(self, look: Look) -> None:
-        """What is gone, or was made again, has no history."""
+        """The ends. What is gone, or was made again, has no history."""
         again = {topic for topic, id_ in look.ids.items() if self.ids.get(topic, id_) != id_}
         again |= {
             place[0] for place, seen in self.ends.items() if place in look.ends and look.ends[place] < seen[-1][1]
@@ -141,51 +170,74 @@ class Monitor:
         }
         for place, end in look.ends.items():
             self.ends[place].append((look.at_ms, end))
-        before, self.readings = self.readings, {}
-        for name, group in look.groups.items():
-            for place, offset in group.committed.items():
-                if place in look.ends:
-                    key = (name, *place)
-                    known = before.get(key) if place[0] not in again else None
-                    self.readings[key] = readings = deque(maxlen=RING) if known is None else known
-                    readings.append(Reading(look.at_ms, offset, look.ends[place], look.lows.get(place, 0)))
+        if again:
+            self.readings = {
+                name: {place: readings for place, readings in mine.items() if place[0] not in again}
+                for name, mine in self.readings.items()
+            }
 
-    def _lag(
+    def _group(
         self,
         name: str,
         group: Group,
-        place: Place,
-        look: Look,
-        written_ms: Mapping[tuple[str, int, int], int | None],
-        held: Mapping[Place, int],
-        held_ms: Mapping[tuple[str, int, int], int | None],
-    ) -> Lag | None:
+        left: list[tuple[Place, int | None]],
+        seen: _Seen,
+        before: Mapping[Place, deque[Reading]],
+    ) -> tuple[dict[Place, Lag], int]:
+        """Of what is not at its end, `left`, was not lately, or is held; and how many others there are."""
+        self.readings[name] = readings = dict[Place, deque[Reading]]()
+        found: dict[Place, Lag] = {}
+        look, gone, committed = seen.look, 0, group.committed
+        here = dict(left)
+        for place in (*before, *seen.held):
+            if place in committed:
+                here.setdefault(place, committed[place])
+        for place, offset in here.items():
+            end = look.ends.get(place)
+            if end is None:
+                if place[0] in look.closed:
+                    found[place] = Lag(name, *place, offset, None, None, None, None, None, None, CLOSED, group.state)
+                else:
+                    gone += 1
+                continue
+            mine = before[place] if place in before else self._from_its_end(name, place)
+            mine.append(Reading(look.at_ms, offset, end, look.lows.get(place, 0)))
+            if offset is None:
+                found[place] = Lag(name, *place, None, end, None, None, None, None, None, NO_COMMIT, group.state)
+            else:
+                found[place] = self._behind(name, group, place, seen, mine)
+            if not all(one.committed == one.end for one in mine):
+                readings[place] = mine
+        return found, len(committed) - len(found) - gone
+
+    def _from_its_end(self, name: str, place: Place) -> deque[Reading]:
+        """Of a partition that was at its end so far no reading was kept: the last one is known all the same."""
+        readings = deque[Reading](maxlen=RING)
+        was = self.groups.get(name)
+        if was is not None and was.committed.get(place) is not None and len(self.ends[place]) > 1:
+            at_ms, end = self.ends[place][-2]
+            readings.append(Reading(at_ms, end, end, 0))
+        return readings
+
+    def _behind(self, name: str, group: Group, place: Place, seen: _Seen, readings: deque[Reading]) -> Lag:
         topic, partition = place
-        if topic in look.closed:
-            return Lag(
-                name, topic, partition, group.committed[place], None, None, None, None, None, None, CLOSED, group.state
-            )
-        readings = self.readings.get((name, *place))
-        if readings is None:  # the topic is gone
-            return None
         now = readings[-1]
-        if now.committed is None:
-            return Lag(name, topic, partition, None, now.end, None, None, None, None, None, NO_COMMIT, group.state)
+        assert now.committed is not None
         at, lag = (topic, partition, now.committed), lag_of(now) or 0
-        if lag and at in written_ms and written_ms[at] is None:
+        if lag and at in seen.written_ms and seen.written_ms[at] is None:
             lag = 0  # only a transaction's control record is left
             readings[-1] = now = now._replace(end=now.committed)
         risk = risk_of(now)
         grows = velocity(readings) if lag else 0.0
-        age = age_of(now, self.ends[place], written_ms.get(at))
+        age = age_of(now, self.ends[place], seen.written_ms.get(at))
         status = OK
         if lag > self.allowed:
             status = of_readings(readings, self._has_owner(group, place), self.allowed)
             if group.state == "STABLE" and group.assigned and place not in group.assigned:
                 status = ABANDONED
-        if place in held and status == OK:
-            since_ms = held_ms.get((topic, partition, look.ends[place]))
-            status = HELD if since_ms is not None and look.at_ms - since_ms > HELD_AFTER_S * 1000 else status
+        if place in seen.held and status == OK:
+            since_ms = seen.held_ms.get((topic, partition, seen.look.ends[place]))
+            status = HELD if since_ms is not None and now.at_ms - since_ms > HELD_AFTER_S * 1000 else status
         return Lag(
             name,
             topic,
@@ -199,7 +251,7 @@ class Monitor:
             closes_in_s(lag, grows),
             status,
             group.state,
-            held.get(place, 0),
+            seen.held.get(place, 0),
             risk.lost if risk else 0,
             risk.margin if risk else None,
             risk.ratio if risk else None,
@@ -213,36 +265,43 @@ class Monitor:
         return group.state != "STABLE" or not group.assigned or place in group.assigned
 
 
-def _with_hot(mine: list[Lag]) -> list[Lag]:
-    """Of each topic."""
-    found: set[int] = set()
-    for topic in {one.topic for one in mine}:
-        places = [at for at, one in enumerate(mine) if one.topic == topic and one.lag is not None]
-        found |= {places[at] for at in hot([mine[place].lag or 0 for place in places])}
-    return [replace(one, is_hot=True) if at in found else one for at, one in enumerate(mine)]
+def _with_hot(group: Group, mine: dict[Place, Lag]) -> dict[Place, Lag]:
+    """Of each topic. What is not here is at its end."""
+    of_topic = Counter([topic for topic, _ in group.committed])
+    for topic, count in of_topic.items():
+        lagging = [place for place, one in mine.items() if place[0] == topic and one.lag]
+        lags = [mine[place].lag or 0 for place in lagging]
+        for at in hot(lags + [0] * (count - len(lags))) if lags else ():
+            mine[lagging[at]] = mine[lagging[at]]._replace(is_hot=True)
+    return mine
 
 
-def _group(name: str, group: Group, mine: Sequence[Lag]) -> GroupLag:
-    lags = [one.lag for one in mine if one.lag is not None]
-    ages = [one.lag_seconds for one in mine if one.lag_seconds is not None]
-    grows = [one.growth_per_second for one in mine if one.lag and one.growth_per_second is not None]
-    growth = sum(grows) if len(grows) == sum(bool(lag) for lag in lags) else None
-    total = sum(lags) if lags else None
-    ratios = [one.retention_ratio for one in mine if one.retention_ratio is not None]
+def _told(name: str, group: Group, mine: Sequence[Lag], at_end: int) -> GroupLag:
+    """mine: what is not at its end; at_end: how many are."""
+    statuses = Counter([one.status for one in mine])
+    statuses[OK] += at_end
+    behind = [one for one in mine if one.lag]
+    known = at_end + len(mine) - statuses[NO_COMMIT] - statuses[CLOSED]
+    total = sum([one.lag or 0 for one in behind]) if known else None
+    grows = [one.growth_per_second for one in behind if one.growth_per_second is not None]
+    growth = math.fsum(grows) if len(grows) == len(behind) else None
+    ages = [0.0 if known > len(behind) else None, *(one.lag_seconds for one in behind)]
+    judged = [status for status, count in statuses.items() if count and status not in (ABANDONED, CLOSED)]
+    ratios = [one.retention_ratio for one in behind if one.retention_ratio is not None]
     return GroupLag(
         name,
         group.state,
         group.members,
-        "?" if group.error else of_group([one.status for one in mine if one.status not in (ABANDONED, CLOSED)]),
+        "?" if group.error else of_group(judged),
         total,
-        max(ages, default=None),
+        max([age for age in ages if age is not None], default=None),
         growth,
         closes_in_s(total, growth),
-        len(mine),
-        sum(one.status == NO_COMMIT for one in mine),
-        sum(one.status in BAD for one in mine),
-        sum(one.lost for one in mine),
-        max(ratios, default=None),
+        at_end + len(mine),
+        statuses[NO_COMMIT],
+        sum([statuses[bad] for bad in BAD]),
+        sum([one.lost for one in behind]),
+        max(ratios, default=None if total is None else 0.0),
         group.error,
     )
 
