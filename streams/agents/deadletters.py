@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from streams.runtime.stage import Batch, Context, Decided, Message, Record
 
+REDRIVEN = "icn_redriven"  # a header: how often
 ABOUT_MAX = 1000  # characters of a header: a detail may quote its record
 
 
@@ -16,6 +17,12 @@ def dead_letter(context: Context, batch: Batch, record: Record, reason: str, det
     decided.count(f"dead_lettered:{reason}")
 
 
+def times_redriven(record: Record) -> int:
+    """How often it was sent again (icn dlq redrive), as its header says."""
+    said = dict(record.headers or ()).get(REDRIVEN, b"")
+    return int(said) if said.isdigit() and len(said) <= 3 else 0
+
+
 def letter(topic: str, partition: int, record: Record, stage: str, reason: str, detail: str, rule: bytes) -> Message:
     """The record as it goes to the dead letters of `topic`."""
     about = {
@@ -26,7 +33,7 @@ def letter(topic: str, partition: int, record: Record, stage: str, reason: str, 
         "stage": stage,
         "reason": reason,
         "detail": detail,
-        "attempt": 1,
+        "attempt": 1 + times_redriven(record),
         "rule": rule.hex(),
     }
     headers = [(name, value) for name, value in record.headers or () if not name.startswith("icn_dlq_")]

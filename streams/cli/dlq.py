@@ -5,77 +5,51 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from streams.cli.cat import as_text, decoded
-from streams.cli.show import clip, json_option, network, print_json, table
-from streams.words import when
+from streams.cli.show import clip, confirm, json_option, network, print_json, progress, say, table
+from streams.words import counted, when
+
+if TYPE_CHECKING:
+    from streams.agents.letters import Letter
 
 
 @click.group()
 def dlq() -> None:
-    """Look at dead letters: the original bytes, where they came from, and why."""
+    """Look at dead letters, the original bytes, where they came from and why; and send them again."""
 
 
-def _topics(topology: Any, topic: str | None) -> list[Any]:
-    """The dead letters' topics: all, or that of this topic, by alias or full name, with or without .dlq. Raises TopologyError."""
-    from streams.errors import TopologyError
-
-    all_ = {alias: declared for alias, declared in topology.topics.items() if alias.endswith(".dlq")}
-    if topic is None:
-        return list(all_.values())
-    alias = topology.topic(topic).alias.removesuffix(".dlq")
-    if f"{alias}.dlq" not in all_:
-        raise TopologyError(f'topic "{topic}" has no dead letters', f"known: {', '.join(all_)}")
-    return [all_[f"{alias}.dlq"]]
-
-
-def _letters(topology: Any, settings: Any, topic: str | None = None) -> list[dict[str, Any]]:
-    from streams.broker.topics import fold
-
-    found = [
-        (message, declared.alias) for declared in _topics(topology, topic) for message in fold(settings, declared.name)
-    ]
-    found.sort(key=lambda pair: (pair[0].timestamp()[1], pair[1], pair[0].partition(), pair[0].offset()))
-    return [_letter(alias, message) for message, alias in found]
-
-
-def _letter(alias: str, message: Any) -> dict[str, Any]:
-    from streams.runtime.reread import as_record
-
-    headers = {
-        k[8:]: (v or b"").decode(errors="replace")
-        for k, v in as_record(message).headers or ()
-        if k.startswith("icn_dlq_")
-    }
-    why: dict[str, Any] = dict.fromkeys(("topic", "partition", "offset", "reason", "detail"), "-") | headers
-    for name in ("partition", "offset", "timestamp_ms", "attempt"):
-        if why.get(name, "").isdecimal():
-            why[name] = int(why[name])
+def _json(one: Letter) -> dict[str, Any]:
     return {
-        "id": f"{alias}/{message.partition()}/{message.offset()}",
-        "time_ms": message.timestamp()[1],
-        **why,
-        "key": as_text(message.key()),
-        "value": message.value(),
-        "bytes": len(message.value() or b""),
+        "id": one.id,
+        "time_ms": one.time_ms,
+        **one.about,
+        "open": one.is_open,
+        "key": as_text(one.key),
+        "value": one.value,
+        "bytes": len(one.value or b""),
     }
 
 
 @dlq.command("list")
 @click.argument("topic", required=False)
 @click.option("--last", default=50, type=click.IntRange(1), show_default=True, help="How many of the newest.")
+@click.option("--all", "every", is_flag=True, help="With those that were sent again.")
 @json_option
-def list_(topic: str | None, last: int, as_json: bool) -> None:
-    """List dead letters, newest last, and count the reasons. Exit code 1 if there are any.
+def list_(topic: str | None, last: int, every: bool, as_json: bool) -> None:
+    """List dead letters, newest last, and count the reasons. Those that were sent again are left out, but for --all. Exit code 1 if there
+    are any.
 
     \b
     Example:
       icn dlq list artifacts.raw
     """
-    letters = _letters(*network(), topic)
+    from streams.agents.letters import letters as of
+
+    letters = [_json(one) for one in of(*network(), topic) if every or one.is_open]
     if as_json:
         print_json([{k: v for k, v in letter.items() if k != "value"} for letter in letters[-last:]])
     elif letters:
@@ -115,6 +89,7 @@ def show(letter_id: str, as_json: bool) -> None:
       icn dlq show artifacts.raw.dlq/0/3
       icn dlq show icn.artifacts.raw/0/17
     """
+    from streams.agents.letters import aliases, letters
     from streams.errors import IcnError, NotFoundError
 
     topology, settings = network()
@@ -123,18 +98,18 @@ def show(letter_id: str, as_json: bool) -> None:
         raise IcnError(
             f'"{letter_id}" names no dead letter', "icn dlq list shows their ids, for example artifacts.raw.dlq/0/3"
         )
-    (dead,) = _topics(topology, topic)
-    own = topology.topic(topic) is dead
+    (dead,) = aliases(topology, topic)
+    own = topology.topic(topic).alias == dead
     found = next(
         (
-            x
-            for x in _letters(topology, settings, topic)
-            if place == (x["id"].partition("/")[2] if own else f"{x['partition']}/{x['offset']}")
+            _json(one)
+            for one in letters(topology, settings, topic)
+            if place == (f"{one.partition}/{one.offset}" if own else f"{one.about['partition']}/{one.about['offset']}")
         ),
         None,
     )
     if found is None:
-        raise NotFoundError(f'no dead letter "{letter_id}"', f"icn dlq list {dead.alias}")
+        raise NotFoundError(f'no dead letter "{letter_id}"', f"icn dlq list {dead}")
     data = found["value"] or b""
     found["decoded"] = decoded(data)
     if as_json:
@@ -153,3 +128,74 @@ def show(letter_id: str, as_json: bool) -> None:
         click.echo(f"  {start:06x}  {row.hex(' '):47}  {''.join(chr(b) if 32 <= b < 127 else '.' for b in row)}")
     if len(data) > 512:
         click.echo(f"  … {len(data) - 512} more bytes (--json has all, as hex)")
+
+
+@dlq.command()
+@click.argument("topic", required=False)
+@click.option("--reason", "reasons", multiple=True, help="Only letters of this reason (repeat).")
+@click.option("--limit", type=click.IntRange(1), help="At most so many, the oldest first.")
+@click.option(
+    "--rate", default=100.0, show_default=True, type=click.FloatRange(0.1, 1e6), help="At most so many a second."
+)
+@click.option(
+    "--attempts",
+    default=3,
+    show_default=True,
+    type=click.IntRange(1, 99),
+    help="What has failed more often is left alone.",
+)
+@click.option("--dry-run", is_flag=True, help="Only show what would be sent.")
+@click.option("--yes", is_flag=True, help="Send without asking.")
+@json_option
+def redrive(
+    topic: str | None,
+    reasons: tuple[str, ...],
+    limit: int | None,
+    rate: float,
+    attempts: int,
+    dry_run: bool,
+    yes: bool,
+    as_json: bool,
+) -> None:
+    """Send dead letters again to the topic they came from: key, bytes, headers and partition as they were. Each once, also if this is
+    broken off and called again; one that fails again is a new letter of a higher attempt.
+
+    Only of topics that nodes, judges and collectors write. A record that a stage wrote is still where it was.
+
+    \b
+    Example:
+      icn dlq redrive artifacts.raw --reason bad_signature --dry-run
+      icn dlq redrive --limit 10 --yes
+    """
+    from streams.agents.letters import letters
+    from streams.audit.record.process import operator_action, this_command
+    from streams.replay.redrive import plan
+    from streams.replay.redrive import redrive as send
+
+    topology, settings = network()
+    made = plan(topology, letters(topology, settings, topic), reasons, attempts, limit)
+    sums = Counter((one.source, str(one.about["reason"]), one.attempt) for one in made.chosen)
+    if not as_json:
+        for why, number in made.left.most_common():
+            say(f"left: {counted(number, 'letter')} {why}")
+        if made.chosen:
+            rows = [(source, reason, attempt, n) for (source, reason, attempt), n in sums.most_common()]
+            table(("to", "reason", "attempt", "letters"), rows, right=(2, 3))
+    sent = 0
+    if made.chosen and not dry_run:
+        if not yes:
+            confirm(f"send {counted(len(made.chosen), 'letter')} again?")
+        sent = send(topology, settings, made.chosen, rate, lambda n: progress(f"{n} of {len(made.chosen)} sent"))
+        operator_action(topology, settings, this_command(), f"{counted(sent, 'dead letter')} sent again")
+    if as_json:
+        told = [
+            {"to": source, "reason": reason, "attempt": attempt, "letters": n}
+            for (source, reason, attempt), n in sums.most_common()
+        ]
+        print_json({"chosen": told, "left": dict(made.left), "sent": sent, "dry_run": dry_run})
+    else:
+        click.echo(
+            f"{counted(len(made.chosen), 'letter')} would be sent"
+            if dry_run
+            else f"{counted(sent, 'letter')} sent again"
+        )

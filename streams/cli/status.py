@@ -24,8 +24,8 @@ def status(as_json: bool) -> None:
     Example:
       icn status
     """
+    from streams.agents.letters import open_letters
     from streams.broker.registrations import registered
-    from streams.broker.topics import fold
     from streams.replay.conservation import OUTCOMES
     from streams.replay.follow import read_history
     from streams.watch.lag import read_lag
@@ -59,9 +59,7 @@ def status(as_json: bool) -> None:
         }
         for agent in topology.windows.values()
     ]
-    dead = sum(
-        1 for alias, topic in topology.topics.items() if alias.endswith(".dlq") for _ in fold(settings, topic.name)
-    )
+    dead = len(open_letters(topology, settings))
     attention = [
         f"{s['stage']} is not running ({counted(s['lag'], 'event')} waiting): icn worker {s['stage']}"
         for s in stages
