@@ -160,7 +160,7 @@ def redrive(
     """Send dead letters again to the topic they came from: key, bytes, headers and partition as they were. Each once, also if this is
     broken off and called again; one that fails again is a new letter of a higher attempt.
 
-    Only of topics that nodes, judges and collectors write. A record that a stage wrote is still where it was.
+    Only of topics that nodes, judges and collectors write: a record on the others that no batch explains would be an invented one.
 
     \b
     Example:

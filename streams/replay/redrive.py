@@ -40,7 +40,7 @@ def plan(
         if not one.is_open:
             left["sent again before"] += 1
         elif not topology.topics[one.source].clock:
-            left[f"of {one.source}, which only stages write: its record is still there, icn rebuild takes it up"] += 1
+            left[f"of {one.source}, which only stages write: a record that no batch explains is an invented one"] += 1
         elif reasons and one.about["reason"] not in reasons:
             left["for another reason"] += 1
         elif one.attempt > attempts_max:
