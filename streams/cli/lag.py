@@ -159,7 +159,7 @@ _GROUPS = (
     "oldest waits",
     "grows/s",
     "closes in",
-    "kept waits",
+    "of kept",
     "partitions",
 )
 _PARTITIONS = (
