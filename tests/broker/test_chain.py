@@ -50,7 +50,8 @@ def test_an_author_learns_what_became_of_each_artifact(whole_net: Network) -> No
     assert [(e["rank"], e["node_id"]) for e in top] == [(1, "n2"), (2, "n2")]
     assert 0.0899 < top[0]["score"] <= 0.09  # confidence 0.9, half a second after the first sighting
     life = json.loads(net.icn("artifact", "show", first.artifact_id, "--json").stdout)["steps"]
-    assert {"sent", "admitted", "decided", "receipt", "corroborated", "scored"} == {step["step"] for step in life}
+    steps = {step["step"] for step in life} - {"fed", "refused"}  # a minute may have ended
+    assert steps == {"sent", "admitted", "decided", "receipt", "corroborated", "scored"}
 
     def lags() -> set[int]:
         rows = json.loads(net.icn("lag", "--json").stdout)["partitions"]

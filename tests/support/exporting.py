@@ -53,7 +53,7 @@ class Story:
             "node_id": node,
             "content": content,
             "source": "https://example.org/1",
-            "metadata": {"domain": domain},
+            "metadata": {"domain": domain, "tlp": tlp},
             **fields,
         }
         hashes, event = hash_artifact(KEY, artifact), copy.deepcopy(self.samples["decided"])
