@@ -15,6 +15,7 @@ TRAINER = "trainer"
 WEIGHT = 0.3  # of its votes
 MINUTE_MS = 60_000
 WAIT_S = 60
+ENOUGH = 15  # scenarios: five of each kind are learned before the trainer judges
 IDLE_S = 5
 
 
@@ -29,8 +30,13 @@ def show_feed(topology: Any, settings: Any) -> None:
     )
     made = register_judge(topology, settings, TRAINER, principal="lab", weight=WEIGHT)
     in_force(topology, settings, made["partition"], made["offset"], 20, "s3_reputation")
-    for minute in (0, 1):
-        _tick(topology, settings, minute)
+    say("waiting for the feed …")
+    fed = _tick(topology, settings, 0) + _tick(topology, settings, 1)
+    if fed < ENOUGH:  # what came in this minute has its turn in the next one
+        left_s = (MINUTE_MS - time.time_ns() // 1_000_000 % MINUTE_MS) / 1000
+        say(f"the trainer needs more to judge by: the feed's next minute begins in {left_s:.0f} s …")
+        time.sleep(left_s)
+        _tick(topology, settings, 1)
     with Phoenix(settings.brokers, "demo", judge=TRAINER, idle_s=IDLE_S) as feed:
         lessons = list(train(feed, Learner()))
     table(
@@ -52,19 +58,18 @@ def show_feed(topology: Any, settings: Any) -> None:
     click.echo(f"{len(lessons)} scenarios, {_votes(topology, settings, len(lessons))}")
 
 
-def _tick(topology: Any, settings: Any, minute: int) -> None:
-    """That of this minute, or of the next, early: nobody waits for it here. Raises IcnError."""
+def _tick(topology: Any, settings: Any, minute: int) -> int:
+    """That of this minute, or of the next, early: nobody waits for it here. How many it fed. Raises IcnError."""
     from streams.agents.ticks import write_slot
     from streams.watch.phoenix import newest_round
 
     slot_ms = (time.time_ns() // 1_000_000 // MINUTE_MS + minute) * MINUTE_MS
-    say("waiting for the feed …")
     write_slot(topology, settings, slot_ms)
     deadline = time.monotonic() + WAIT_S
     while time.monotonic() < deadline:
         newest = newest_round(topology, settings)
         if newest is not None and newest["slot_ms"] >= slot_ms:
-            return
+            return int(newest["fed"])
         time.sleep(0.2)
     raise IcnError(f"s6_phoenix made no round within {WAIT_S} s", "see the worker's log (icn demo --keep keeps it)")
 
