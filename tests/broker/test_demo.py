@@ -20,7 +20,7 @@ def test_the_demo_runs_from_the_first_line_to_the_last(tmp_path: Path) -> None:
         env=env,
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=400,
         check=False,
     )
 
