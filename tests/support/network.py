@@ -94,7 +94,7 @@ class Network:
             said = log.read_bytes()[begin:].decode()
             return all(f"{stage}: owns partitions" in said for stage in self.topology.agents)
 
-        wait_until(owned, 60, "every stage owns its partitions")
+        wait_until(owned, 120, "every stage owns its partitions")
         return process
 
     def stage_processes(self, stage: str | None = None) -> list[psutil.Process]:
