@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from streams.runtime.stage import Batch, Context, Decided, Message, Record
 
+ABOUT = "icn_dlq_"  # headers that say why
 REDRIVEN = "icn_redriven"  # a header: how often
 ABOUT_MAX = 1000  # characters of a header: a detail may quote its record
 
@@ -36,6 +37,6 @@ def letter(topic: str, partition: int, record: Record, stage: str, reason: str, 
         "attempt": 1 + times_redriven(record),
         "rule": rule.hex(),
     }
-    headers = [(name, value) for name, value in record.headers or () if not name.startswith("icn_dlq_")]
-    headers += [(f"icn_dlq_{name}", str(value)[:ABOUT_MAX].encode("utf-8", "replace")) for name, value in about.items()]
+    headers = [(name, value) for name, value in record.headers or () if not name.startswith(ABOUT)]
+    headers += [(f"{ABOUT}{name}", str(value)[:ABOUT_MAX].encode("utf-8", "replace")) for name, value in about.items()]
     return {"key": record.key, "value": record.value, "headers": headers}

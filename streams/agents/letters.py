@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence, Set
 from typing import Any, NamedTuple
 
+from streams.agents.deadletters import ABOUT
 from streams.broker.topics import events, fold
 from streams.errors import TopologyError
 from streams.runtime.reread import as_record
 from streams.settings import Settings
 from streams.topology import Topology
 
-ABOUT = "icn_dlq_"
 NUMBERS = ("partition", "offset", "timestamp_ms", "attempt")
 
 
@@ -76,7 +76,7 @@ def open_letters(topology: Topology, settings: Settings) -> list[Letter]:
     return [one for one in letters(topology, settings) if one.is_open]
 
 
-def _letter(alias: str, message: Any, done: Iterable[tuple[str, int, int]]) -> Letter:
+def _letter(alias: str, message: Any, done: Set[tuple[str, int, int]]) -> Letter:
     record = as_record(message)
     own: Sequence[tuple[str, bytes | None]] = record.headers or ()
     about: dict[str, Any] = dict.fromkeys(("topic", "partition", "offset", "reason", "detail", "attempt"), "-")

@@ -22,7 +22,7 @@ TOPIC, PREFIX = "icn-bench-lag", "icn-bench-lag-"
 RECORDS = 200  # of each partition
 BEHIND = 0.1  # share of the partitions that a group has not read to their end
 LOOKS, ROUNDS = 8, 3
-IMPORTS = {"icn lag": "import streams.cli.lag, streams.watch.lag", "confluent_kafka": "import confluent_kafka"}
+IMPORTS = {"icn lag": "import streams.cli.lag, streams.watch.monitor", "confluent_kafka": "import confluent_kafka"}
 
 
 def bench_lag(settings: Settings, groups: int, partitions: int, say: Callable[[str], None]) -> dict[str, Any]:
@@ -109,7 +109,7 @@ def bare(admin: AdminClient, names: Sequence[str]) -> None:
 
 def main(name: str, names: Sequence[str]) -> None:
     """One process: looks, of which the first doesn't count."""
-    from streams.watch.lag import Monitor
+    from streams.watch.monitor import Monitor
 
     settings = read_settings(load())
     admin, monitor = AdminClient(settings.librdkafka()), Monitor(settings)

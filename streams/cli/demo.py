@@ -229,7 +229,7 @@ def _show_patterns(topology, settings) -> None:  # type: ignore[no-untyped-def]
 
 
 def _wait_for_lag_0(settings, worker) -> None:  # type: ignore[no-untyped-def]
-    from streams.watch.lag import read_lag
+    from streams.watch.monitor import read_lag
 
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and worker.poll() is None:
@@ -251,7 +251,7 @@ def _audit(topology, settings) -> int:  # type: ignore[no-untyped-def]
 
 
 def _show_lag(settings) -> None:  # type: ignore[no-untyped-def]
-    from streams.watch.lag import read_lag
+    from streams.watch.monitor import read_lag
 
     rows = read_lag(settings)
     groups = sorted({row.group for row in rows})

@@ -70,6 +70,7 @@ def stix(
     from streams.watch.export import export as export_of
     from streams.watch.stix_choice import Choice
 
+    output = None if str(output) == "-" else output
     if since_ms is not None and until_ms is not None and since_ms >= until_ms:
         raise click.UsageError("nothing can be since --since and before --until: --since is not the earlier one")
     if output is not None and not output.parent.is_dir():
@@ -83,13 +84,13 @@ def stix(
     done = export_of(topology, settings, choice, patterns, _reading)
     if not done.text:
         raise _nothing(done)
-    if output is None or str(output) == "-":
+    if output is None:
         click.echo(done.text.encode(), nl=False)  # bytes: JSON is UTF-8, whatever the terminal's encoding
     else:
         output.write_bytes(done.text.encode())
     for line in _told(done):
         say(line)
-    if output is not None and str(output) != "-":
+    if output is not None:
         say(f"{printable(str(output))} written")
 
 

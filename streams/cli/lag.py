@@ -15,7 +15,8 @@ from streams.units import human_ms
 from streams.words import counted, printable, when
 
 if TYPE_CHECKING:
-    from streams.watch.lag import Lag, Monitor, Picture
+    from streams.watch.lag import Lag, Picture
+    from streams.watch.monitor import Monitor
 
 LOOKS_MIN = 3  # for a trend
 BAD_SHOWN = 20
@@ -57,7 +58,7 @@ def lag(
       icn lag --over 30s --fail-on ERR --json
     """
     from streams.units import duration_ms
-    from streams.watch.lag import Monitor
+    from streams.watch.monitor import Monitor
 
     try:
         pause_s = duration_ms(over) / 1000 / (LOOKS_MIN - 1) if over else 0.0

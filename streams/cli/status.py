@@ -28,7 +28,7 @@ def status(as_json: bool) -> None:
     from streams.broker.registrations import registered
     from streams.replay.conservation import OUTCOMES
     from streams.replay.follow import read_history
-    from streams.watch.lag import read_lag
+    from streams.watch.monitor import read_lag
 
     topology, settings = network()
     history, now_ms = read_history(topology, settings), time.time_ns() // 1_000_000

@@ -79,11 +79,11 @@ class Windows:
 
     def left(self, slot_ms: int) -> int:
         """How many may be fed in the 60 minutes that end now. Both ends count: one may be fed some seconds late."""
-        return max(0, self.rules.per_hour - sum(slot_ms - HOUR_MS <= fed.slot_ms for fed in self.day))
+        return max(0, self.rules.per_hour - len(self._hour(slot_ms)))
 
     def in_the_hour(self, slot_ms: int) -> Counter[str]:
         """node -> how many of it were fed."""
-        return Counter(fed.node for fed in self.day if fed.slot_ms >= slot_ms - HOUR_MS)
+        return Counter(fed.node for fed in self._hour(slot_ms))
 
     def full(self, slot_ms: int) -> dict[str, set[str]]:
         """window -> the names of which there are too many."""
@@ -96,8 +96,7 @@ class Windows:
         """window -> name of which there are too many -> when enough of them are older than 60 minutes, if none other is fed."""
         found: dict[str, dict[str, int]] = {}
         for name, full in self.full(slot_ms).items():
-            fewer_than, of_last = self.rules.windows[name]
-            last = [fed for fed in list(self.last)[-of_last:] if fed.slot_ms >= slot_ms - HOUR_MS]
+            fewer_than, last = self.rules.windows[name][0], self._window(name, slot_ms)
             found[name] = {
                 value: [fed.slot_ms for fed in last if getattr(fed, name) == value][-fewer_than] + HOUR_MS + 1
                 for value in full
@@ -106,8 +105,8 @@ class Windows:
 
     def hour_opens_ms(self, slot_ms: int) -> int:
         """When one more may be fed in 60 minutes."""
-        last = [fed.slot_ms for fed in self.day if fed.slot_ms >= slot_ms - HOUR_MS]
-        return last[-self.rules.per_hour] + HOUR_MS + 1 if len(last) >= self.rules.per_hour else slot_ms
+        hour = self._hour(slot_ms)
+        return hour[-self.rules.per_hour].slot_ms + HOUR_MS + 1 if len(hour) >= self.rules.per_hour else slot_ms
 
     def novelty_score(self, slot_ms: int, names: Mapping[str, str]) -> float:
         """0.4·domain + 0.3·node + 0.3·type, each 1 less its share of its window [0..1]; 1: nothing was fed."""
@@ -121,9 +120,15 @@ class Windows:
         return [fed.objectives for fed in self.last]
 
     def _counts(self, name: str, slot_ms: int) -> Counter[str]:
+        return Counter(getattr(fed, name) for fed in self._window(name, slot_ms))
+
+    def _window(self, name: str, slot_ms: int) -> list[Fed]:
+        """The last so many fed, as far as they still count."""
         _, of_last = self.rules.windows[name]
-        last = list(self.last)[-of_last:]
-        return Counter(getattr(fed, name) for fed in last if fed.slot_ms >= slot_ms - HOUR_MS)
+        return [fed for fed in list(self.last)[-of_last:] if fed.slot_ms >= slot_ms - HOUR_MS]
+
+    def _hour(self, slot_ms: int) -> list[Fed]:
+        return [fed for fed in self.day if fed.slot_ms >= slot_ms - HOUR_MS]
 
 
 def rules_of(given: Mapping[str, Any], every_ms: int, candidates_ms: int, half_life_ms: int) -> Rules:

@@ -141,10 +141,11 @@ class Feed(State):
         )
         if not len(held):
             return None
+        windows = self.windows.opens_ms(slot_ms)
         opens = np.full(len(held), self.windows.hour_opens_ms(slot_ms), np.int64)
         for column, names in (("domain", waiting.domains), ("node", waiting.nodes), ("content_type", waiting.types)):
             of_name = np.zeros(len(names.names), np.int64)
-            for name, at_ms in self.windows.opens_ms(slot_ms)[column].items():
+            for name, at_ms in windows[column].items():
                 if name in names.number:
                     of_name[names.number[name]] = at_ms
             opens = np.maximum(opens, of_name[waiting[column][held]])

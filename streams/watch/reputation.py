@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from streams.broker.topics import fold
+from streams.broker.topics import events, fold
 from streams.codec import Undecodable, decoder
 from streams.settings import Settings
 from streams.topology import Topology
@@ -31,12 +31,8 @@ def story(topology: Topology, settings: Settings, node_id: str) -> list[dict[str
 
 def pending(topology: Topology, settings: Settings, node_id: str, since_ms: int) -> dict[str, int]:
     """What judges have said of a node since that broker time, and no revision has told yet: outcome, or why ignored -> how many."""
-    decode, found = decoder("vote"), Counter[str]()
-    for message in fold(settings, topology.topic("votes").name, since_ms=since_ms):
-        try:
-            vote = decode(message.value() or b"")
-        except Undecodable:
-            continue
+    found = Counter[str]()
+    for vote, message in events(settings, topology.topic("votes").name, "vote", since_ms=since_ms):
         if vote["node_id"] == node_id and message.timestamp()[1] > since_ms:
             found[vote["ignored"] or vote["outcome"]] += 1
     return dict(found)
@@ -44,16 +40,11 @@ def pending(topology: Topology, settings: Settings, node_id: str, since_ms: int)
 
 def votes_of(topology: Topology, settings: Settings, judge: str) -> list[dict[str, Any]]:
     """What became of a judge's verdicts, oldest first, each with `voted_ms` and its coordinates as `at`. Raises BrokerError."""
-    decode, found = decoder("vote"), []
-    for message in fold(settings, topology.topic("votes").name):
-        try:
-            vote = decode(message.value() or b"")
-        except Undecodable:
-            continue
-        if vote["judge"] == judge:
-            at = f"{message.topic()}/{message.partition()}/{message.offset()}"
-            found.append(vote | {"voted_ms": message.timestamp()[1], "at": at})
-    return found
+    return [
+        vote | {"voted_ms": message.timestamp()[1], "at": f"{message.topic()}/{message.partition()}/{message.offset()}"}
+        for vote, message in events(settings, topology.topic("votes").name, "vote")
+        if vote["judge"] == judge
+    ]
 
 
 def _revisions(topology: Topology, settings: Settings, alias: str) -> list[dict[str, Any]]:

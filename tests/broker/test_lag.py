@@ -19,7 +19,7 @@ from confluent_kafka import (
 )
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from streams.watch.lag import Monitor, read_lag
+from streams.watch.monitor import Monitor, read_lag
 from tests.support.chain import add_nodes, node, settled
 from tests.support.network import Network, wait_until
 
@@ -61,7 +61,7 @@ def test_an_idle_network_shows_0_not_1_and_a_stopped_one_what_waits(net: Network
 
 def test_an_open_transaction_that_holds_everybody_up_is_seen(net: Network, monkeypatch: pytest.MonkeyPatch) -> None:
     """Readers of committed records see nothing behind it: without a word of it, lag would be 0 and all well."""
-    monkeypatch.setattr("streams.watch.lag.HELD_AFTER_S", 0.5)
+    monkeypatch.setattr("streams.watch.monitor.HELD_AFTER_S", 0.5)
     add_nodes(net, "n1")
     net.worker()
     group = net.topology.agent("s1").group
@@ -231,5 +231,6 @@ def test_watching_is_a_document_a_line_and_over_a_time_there_is_a_trend(stranger
 
 def test_the_lag_command_is_light() -> None:
     """No Faust, no aiokafka, no numpy on its way."""
-    code = "import streams.watch.lag, streams.cli.lag, sys; sys.exit(any(m in sys.modules for m in ('faust', 'aiokafka', 'numpy', 'rich')))"
+    heavy = "('faust', 'aiokafka', 'numpy', 'rich')"
+    code = f"import streams.watch.monitor, streams.cli.lag, sys; sys.exit(any(m in sys.modules for m in {heavy}))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

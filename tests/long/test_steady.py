@@ -21,7 +21,7 @@ from streams.broker.local import LocalBroker
 from streams.errors import BrokerError
 from streams.settings import read_settings
 from streams.topology import parse
-from streams.watch.lag import read_lag
+from streams.watch.monitor import read_lag
 from tests.support.network import wait_until
 from tests.support.processes import clean_env, start_icn
 
