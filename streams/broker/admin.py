@@ -134,17 +134,17 @@ class Admin:
 
         deadline = time.monotonic() + ANSWER_S
         try:
-            there = self.client.list_topics(timeout=10).topics
-            found = [name for name in names if name in there and there[name].error is None]
-            while found:
+            while True:
                 try:
-                    return self._described(found)
+                    there = self.client.list_topics(timeout=10).topics
+                    found = [name for name in names if name in there and there[name].error is None]
+                    return self._described(found) if found else {}
                 except KafkaException:
-                    # a broker whose own cluster took it for dead, after a pause, answers for a moment that there is nobody to ask
+                    # A broker whose own cluster took it for dead, after a pause, names for a moment neither brokers nor a controller. The
+                    # client then waits for one to be named, and doesn't ask: `list_topics` does.
                     if time.monotonic() > deadline:
                         raise
                     time.sleep(0.2)
-            return {}
         except KafkaException as error:
             raise BrokerError(
                 f"{self.settings.brokers}: {error.args[0].str()}", "is the broker running? icn broker status"

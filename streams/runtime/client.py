@@ -69,7 +69,8 @@ class BatchThread(driver.AIOKafkaConsumerThread):
         aliases = self.app.icn.alias_of
         fetched = []
         for tp, list_of_records in records.items():
-            if list_of_records:
+            # Assigned and not taken over yet, as happens when a broker comes back: `begin` will seek to where it is to be read from.
+            if list_of_records and tp in self.delivered:
                 fetched.append(
                     Fetched(aliases[tp.topic], tp.partition, self.delivered[tp], self.epoch, list_of_records)
                 )

@@ -156,7 +156,8 @@ def network(brokers: str, folder: Path, whole: bool = False, **changes: Any) -> 
     try:
         yield net
         # a fatal end is part of the design; an exception nobody expected is a bug that a restart would hide
-        assert "unexpected:" not in (folder / "workers.log").read_text()
+        _, unexpected, told = (folder / "workers.log").read_text().partition("unexpected:")
+        assert not unexpected, told[:4000]
     except BaseException:
         net.log.flush()
         print((folder / "workers.log").read_text()[-12000:])
