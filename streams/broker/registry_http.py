@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import errno
 import json
-import signal
-import socket
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -14,7 +10,9 @@ from aiohttp import web
 
 from streams.broker.registry import Log, Registry
 from streams.broker.schemas import BAD_REQUEST, BAD_SCHEMA, BAD_VERSION, NO_SCHEMA, NOT_STORED, Refused
-from streams.errors import BrokerError, IcnError
+from streams.errors import IcnError
+from streams.http_server import listen
+from streams.http_server import serve as run
 from streams.settings import Settings
 from streams.topology import Topology
 
@@ -168,28 +166,11 @@ class Api:
 
 def serve(topology: Topology, settings: Settings, host: str = "127.0.0.1", port: int = 8081) -> None:
     """Answer until SIGTERM or SIGINT. Raises BrokerError: port taken, no broker; ContractError: no topic `_schemas`."""
-    try:
-        listening = socket.create_server((host, port))
-    except OSError as error:
-        why = "is in use" if error.errno == errno.EADDRINUSE else f"can't be used: {error.strerror}"
-        raise BrokerError(f"port {port} of {host} {why}", "stop what listens there, or choose another port") from error
+    listening = listen(host, port)
     # the port first: a second registry on this machine must not fence the one that runs
     with listening:
         log = Log(topology, settings) if settings.brokers else None
         registry = Registry(topology, log)
-        asyncio.run(_serve(registry, listening))
+        run(Api(registry).application(), listening)
         if log is not None:
             log.close()
-
-
-async def _serve(registry: Registry, listening: socket.socket) -> None:
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    runner = web.AppRunner(Api(registry).application(), access_log=None, shutdown_timeout=5)
-    try:
-        await runner.setup()
-        await web.SockSite(runner, listening).start()
-        await stop.wait()
-    finally:
-        await runner.cleanup()

@@ -38,6 +38,7 @@ COMMANDS = {
     "verdict": "verdict",
     "reputation": "reputation",
     "lag": "lag",
+    "exporter": "exporter",
     "cat": "cat",
     "dlq": "dlq",
     "replay": "replay",

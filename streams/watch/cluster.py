@@ -27,15 +27,24 @@ DESCRIBED_AT_ONCE = 100  # groups in one request
 Place = tuple[str, int]  # topic, partition
 
 
+class Member(NamedTuple):
+    """Of a group."""
+
+    host: str
+    id: str
+    client_id: str
+
+
 class Group(NamedTuple):
     """committed: place -> offset; None: it is subscribed, or was, and has no commit. assigned: what its members own; None: not known.
-    error: why it can't be looked at."""
+    error: why it can't be looked at. owners: of what is assigned, if they were asked for."""
 
     state: str  # STABLE, EMPTY, PREPARING_REBALANCING, …
     members: int
     assigned: frozenset[Place] | None
     committed: Mapping[Place, int | None]
     error: str | None = None
+    owners: Mapping[Place, Member] = {}
 
 
 class Look(NamedTuple):
@@ -52,10 +61,10 @@ class Look(NamedTuple):
 
 
 class Cluster:
-    """Seen through confluent-kafka's AdminClient: needs DESCRIBE, and nothing else."""
+    """Seen through confluent-kafka's AdminClient: needs DESCRIBE, and nothing else. owners: say who owns which partition, too."""
 
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
+    def __init__(self, settings: Settings, owners: bool = False) -> None:
+        self.settings, self.owners = settings, owners
         self.admin = AdminClient(settings.librdkafka())
 
     def look(self, groups: Sequence[str] = ()) -> Look:
@@ -78,8 +87,21 @@ class Cluster:
             ) from error
         seen = {}
         for name in names:
-            members, assigned = described.get(name, (0, None))
-            seen[name] = Group(states[name], members, assigned, committed.get(name, {}), errors.get(name))
+            members = described.get(name)
+            owned = None if members is None else {(tp.topic, tp.partition): m for m in members for tp in _assigned(m)}
+            owners = (
+                {}
+                if owned is None or not self.owners
+                else {p: Member(m.host, m.member_id, m.client_id) for p, m in owned.items()}
+            )
+            seen[name] = Group(
+                states[name],
+                len(members or ()),
+                None if owned is None else frozenset(owned),
+                committed.get(name, {}),
+                errors.get(name),
+                owners,
+            )
         return Look(at_ms, seen, ends, written, lows, ids, closed)
 
     def _states(self) -> dict[str, str]:
@@ -107,20 +129,18 @@ class Cluster:
             found[name] = {(tp.topic, tp.partition): tp.offset if tp.offset >= 0 else None for tp in told}
         return found, errors
 
-    def _described(self, names: Sequence[str]) -> dict[str, tuple[int, frozenset[Place] | None]]:
-        """Group -> members, and what they own."""
-        found: dict[str, tuple[int, frozenset[Place] | None]] = {}
+    def _described(self, names: Sequence[str]) -> dict[str, Sequence[Any]]:
+        """Group -> members."""
+        found: dict[str, Sequence[Any]] = {}
         for at in range(0, len(names), DESCRIBED_AT_ONCE):
             some = list(names[at : at + DESCRIBED_AT_ONCE])
             for name, future in self.admin.describe_consumer_groups(some, request_timeout=TIMEOUT_S).items():
                 try:
-                    members = future.result().members
+                    found[name] = future.result().members
                 except KafkaException as error:
                     if not _is_theirs(error):
                         raise
                     continue
-                owned = [tp for m in members if m.assignment is not None for tp in m.assignment.topic_partitions]
-                found[name] = len(members), frozenset((tp.topic, tp.partition) for tp in owned)
         return found
 
     def _offsets(
@@ -154,6 +174,10 @@ class Cluster:
                 if not _is_theirs(error):
                     raise
         return found
+
+
+def _assigned(member: Any) -> Sequence[Any]:
+    return () if member.assignment is None else member.assignment.topic_partitions
 
 
 def _is_theirs(error: KafkaException) -> bool:

@@ -71,9 +71,10 @@ class Picture(NamedTuple):
     @property
     def partitions(self) -> list[Lag]:
         """All of them. Made when asked for: most are at their end, and of a large cluster they are many."""
-        return [lag for name in self.look.groups for lag in self._of(name)]
+        return [lag for name in self.look.groups for lag in self.partitions_of(name)]
 
-    def _of(self, name: str) -> Iterator[Lag]:
+    def partitions_of(self, name: str) -> Iterator[Lag]:
+        """Of one group."""
         group, behind, look = self.look.groups[name], self.behind[name], self.look
         for place in sorted(group.committed):
             if (lag := behind.get(place)) is not None:

@@ -42,10 +42,10 @@ class _Seen(NamedTuple):
 
 
 class Monitor:
-    """allowed: events of lag that count as none."""
+    """allowed: events of lag that count as none. owners: say who owns which partition, too."""
 
-    def __init__(self, settings: Settings, allowed: int = 0) -> None:
-        self.cluster, self.allowed = Cluster(settings), allowed
+    def __init__(self, settings: Settings, allowed: int = 0, owners: bool = False) -> None:
+        self.cluster, self.allowed = Cluster(settings, owners), allowed
         self.waiting_since, self.held_since = Oldest(settings), Oldest(settings, "read_uncommitted")
         self.readings: dict[str, dict[Place, deque[Reading]]] = {}  # of each group
         self.ends: dict[Place, deque[tuple[int, int]]] = {}

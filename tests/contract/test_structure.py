@@ -25,7 +25,8 @@ MAY_IMPORT = {
     "replay": {"domain", "broker", "runtime", "tables", "agents", "root"},
     "collectors": {"domain", "audit", "broker", "sdk", "root"},
     "sdk": {"domain", "audit", "broker", "root"},
-    "watch": {"domain", "broker", "sdk", "root"},
+    "watch": {"domain", "broker", "sdk", "audit", "agents", "replay", "root"},
+    "exporter": {"domain", "watch", "root"},
 }
 ROOT_LIBRARIES_OF_THE_CORE = {
     "collections",

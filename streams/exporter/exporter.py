@@ -1,0 +1,110 @@
+"""Each look as the bytes and documents that are served until the next one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.exposition import generate_latest
+from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
+from prometheus_client.registry import Collector, CollectorRegistry
+
+from streams.exporter.burrow import Seen
+from streams.exporter.lag_metrics import lag_metrics
+from streams.exporter.network_metrics import network_metrics
+from streams.settings import Settings
+from streams.topology import Topology
+from streams.watch.looking import Looking, Sight
+
+
+class Shown(NamedTuple):
+    """text, openmetrics: of everything but the exporter's own health, which changes between two looks."""
+
+    text: bytes
+    openmetrics: bytes
+    seen: Seen
+
+
+class _Given(Collector):
+    def __init__(self, families: list[Metric]) -> None:
+        self.families = families
+
+    def collect(self) -> Iterator[Metric]:
+        yield from self.families
+
+
+def _registry(families: list[Metric]) -> Any:
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Given(families))
+    return registry
+
+
+class Exporter:
+    """cluster: value of the label cluster_name, and Burrow's name of it. members: with labels of each partition's owner."""
+
+    def __init__(
+        self,
+        topology: Topology,
+        settings: Settings,
+        cluster: str,
+        every_s: float = 10.0,
+        allowed: int = 0,
+        members: bool = False,
+    ) -> None:
+        self.cluster, self.members = cluster, members
+        self.brokers, self.every_s = settings.require_brokers(), every_s
+        self.looking = Looking(topology, settings, self._shown, every_s, allowed, members)
+
+    def _shown(self, sight: Sight) -> Shown:
+        following = sight.following
+        conservation = following.conservation
+        families = [
+            *lag_metrics(sight.picture, self.cluster, self.members, sight.lost_ever),
+            *network_metrics(
+                following.figures, following.residual, conservation.in_flight if conservation else 0, sight.tables
+            ),
+        ]
+        rings = {
+            name: {place: (ring[0], ring[-1], len(ring)) for place, ring in mine.items()}
+            for name, mine in self.looking.monitor.readings.items()
+        }
+        registry = _registry(families)
+        return Shown(generate_latest(registry), generate_openmetrics(registry), Seen(sight.picture, rings))
+
+    def metrics(self, openmetrics: bool = False) -> bytes:
+        """Of the last look, if it is not old; and how the exporter itself does, always."""
+        shown: Shown | None = self.looking.shown
+        own = _registry(list(self._own(shown is not None)))
+        if not openmetrics:
+            return (b"" if shown is None else shown.text) + generate_latest(own)
+        of_look = b"" if shown is None else shown.openmetrics.removesuffix(b"# EOF\n")
+        return of_look + generate_openmetrics(own)
+
+    def _own(self, fresh: bool) -> Iterator[Metric]:
+        looking = self.looking
+        yield GaugeMetricFamily(
+            "kafka_lag_exporter_up",
+            "1: the last look was good; 0: it failed, or is old",
+            int(fresh and looking.error is None),
+        )
+        looked_s = looking.looked_ms and looking.looked_ms / 1000
+        for name, about, value in (
+            ("kafka_lag_exporter_last_update_timestamp_seconds", "When the last good look was", looked_s),
+            ("kafka_lag_exporter_scrape_duration_seconds", "How long it took", looking.took_s),
+        ):  # fmt: skip
+            if value is not None:
+                family = GaugeMetricFamily(name, about, labels=["cluster_name"])
+                family.add_metric([self.cluster], value)
+                yield family
+
+    def health(self) -> tuple[bool, dict[str, Any]]:
+        """Whether what is served is fresh, and what is known of it."""
+        looking = self.looking
+        fresh = looking.shown is not None and looking.error is None
+        return fresh, {
+            "status": "ok" if fresh else "stale" if looking.shown is not None else "nothing to show",
+            "age_s": None if looking.age_s is None else round(looking.age_s, 1),
+            "every_s": self.every_s,
+            "error": looking.error,
+        }

@@ -1,0 +1,148 @@
+"""Looks at cluster and network in the background, again and again; who asks is given the last look, or nothing where that is old."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from confluent_kafka import KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec
+
+from streams.errors import IcnError
+from streams.settings import Settings
+from streams.topology import Topology
+from streams.watch.cluster import TIMEOUT_S
+from streams.watch.following import Following
+from streams.watch.lag import Picture
+from streams.watch.monitor import Monitor
+
+log = logging.getLogger("icn.looking")
+STALE_LOOKS = 3  # a look older than so many is not shown any more: no figure is better than an old one that looks new
+
+
+class Tables(NamedTuple):
+    """changelogs: stage -> offsets that are kept of it; audit_ends: partition of the audit log -> its end."""
+
+    changelogs: Mapping[str, int]
+    audit_ends: Mapping[int, int]
+
+
+class Sight(NamedTuple):
+    """One look. Its figures go on changing: only who is called with it may read them."""
+
+    picture: Picture
+    following: Following
+    tables: Tables
+    took_s: float
+    lost_ever: int
+
+
+class Looking:
+    """show: called with each look, in the thread that looks; what it returns is `shown`. Raises nothing: what is wrong is in `error`."""
+
+    def __init__(
+        self,
+        topology: Topology,
+        settings: Settings,
+        show: Callable[[Sight], Any],
+        every_s: float,
+        allowed: int = 0,
+        owners: bool = False,
+    ) -> None:
+        self.topology, self.show, self.every_s = topology, show, every_s
+        self.monitor = Monitor(settings, allowed, owners)
+        self.following = Following(topology, settings)
+        self.admin = AdminClient(settings.librdkafka())
+        self.lost = set[tuple[str, str, int, int]]()
+        self.error: str | None = None
+        self.took_s: float | None = None
+        self.looked_ms: int | None = None  # wall clock of the last good look
+        self._shown: Any = None
+        self._shown_at = 0.0
+        self._tried_at = time.monotonic()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True, name="looking")
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends after the look that is going on."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join(TIMEOUT_S)
+        self.following.close()
+
+    @property
+    def shown(self) -> Any:
+        """Of the last look; None: there is none, or it is old."""
+        return self._shown if self.age_s is not None and self.age_s <= STALE_LOOKS * self.every_s else None
+
+    @property
+    def age_s(self) -> float | None:
+        """Of the last good look; None: there was none."""
+        return None if self._shown is None else time.monotonic() - self._shown_at
+
+    @property
+    def is_alive(self) -> bool:
+        """Somebody looks, whether or not there is something to be seen."""
+        return self._thread.is_alive() and time.monotonic() - self._tried_at < 10 * TIMEOUT_S + self.every_s
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            began = self._tried_at = time.monotonic()
+            try:
+                self.look()
+                self.error = None
+            except (IcnError, KafkaException) as error:
+                told = str(error.args[0].str() if isinstance(error, KafkaException) else error.args[0])
+                if told != self.error:
+                    log.warning("%s: looking again", told)
+                self.error = told
+            self._stop.wait(max(0.0, self.every_s - (time.monotonic() - began)))
+
+    def look(self) -> None:
+        """Once. Raises BrokerError, KafkaException."""
+        began = time.monotonic()
+        picture = self.monitor.look()
+        self.following.look()
+        tables = self._tables()
+        self.lost |= {
+            (name, topic, partition, one.committed or 0)
+            for name, behind in picture.behind.items()
+            for (topic, partition), one in behind.items()
+            if one.lost
+        }
+        self.took_s = time.monotonic() - began
+        shown = self.show(Sight(picture, self.following, tables, self.took_s, len(self.lost)))
+        self._shown, self._shown_at, self.looked_ms = shown, time.monotonic(), time.time_ns() // 1_000_000
+
+    def _tables(self) -> Tables:
+        """What the workers would have to restore, and where the audit log ends."""
+        known = self.admin.list_topics(timeout=TIMEOUT_S).topics
+
+        def places(name: str) -> list[TopicPartition]:
+            about = known.get(name)
+            return (
+                [] if about is None or about.error is not None else [TopicPartition(name, p) for p in about.partitions]
+            )
+
+        stages = {agent.changelog: agent.name for agent in self.topology.agents.values()}
+        metrics = self.topology.topic("metrics").name
+        asked = [place for name in (*stages, metrics) for place in places(name)]
+        ends, lows = (self._offsets(asked, spec) for spec in (OffsetSpec.latest(), OffsetSpec.earliest()))
+        kept = Counter[str]()
+        for place, end in ends.items():
+            if place[0] in stages:
+                kept[stages[place[0]]] += end - lows.get(place, end)
+        return Tables(kept, {partition: end for (name, partition), end in ends.items() if name == metrics})
+
+    def _offsets(self, places: list[TopicPartition], spec: Any) -> dict[tuple[str, int], int]:
+        if not places:
+            return {}
+        futures = self.admin.list_offsets(dict.fromkeys(places, spec), request_timeout=TIMEOUT_S)
+        return {(at.topic, at.partition): future.result().offset for at, future in futures.items()}
