@@ -24,10 +24,10 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def address(text: str) -> tuple[str, int]:
-    """(host, port) of "host:port" or "[v6]:port". Raises IcnError."""
+    """(host, port) of "host:port" or "[v6]:port"; port 0: any that is free. Raises IcnError."""
     host, _, port = text.rpartition(":")
     host = host.strip("[]")
-    if not host or not port.isdecimal() or not 0 < int(port) < 65536:
+    if not host or not port.isdecimal() or int(port) > 65535:
         raise IcnError(f"{text!r} is no address to listen on", "host:port, for example 127.0.0.1:8000")
     return host, int(port)
 

@@ -16,18 +16,18 @@ from streams.errors import BrokerError
 from streams.settings import Settings
 
 CHUNK = 10_000
+LEADER_S = 30.0  # longest wait for a partition's leader: a new or moving one has none for a moment, on a busy cluster for longer
 WAIT_S = 0.02  # consume() waits for a whole chunk: at the end of a topic all of this is lost
 
 
 def watermarks(consumer: Consumer, topic: str, partition: int, timeout_s: float = 30) -> tuple[int, int]:
     """(first offset, end) as a reader of committed records sees it; waits for a leader. Raises KafkaException."""
-    deadline = time.monotonic() + timeout_s
+    deadline = time.monotonic() + LEADER_S
     while True:
         try:
             low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=timeout_s)
             return low, high
         except KafkaException as error:
-            # a new or moving partition has no leader for a moment
             if error.args[0].code() not in _LEADERLESS or time.monotonic() > deadline:
                 raise
             time.sleep(0.1)
@@ -67,13 +67,17 @@ def ends(consumer: Consumer, topic: str) -> dict[int, tuple[int, int]]:
 
 
 def ends_of(admin: AdminClient, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
-    """The end of each as a reader of committed records sees it, in one question. Raises BrokerError."""
+    """The end of each as a reader of committed records sees it, in one question; waits for leaders. Raises BrokerError."""
     asked = {at: OffsetSpec.latest() for at in partitions}
-    futures = admin.list_offsets(asked, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=30)
-    try:
-        return {at: future.result().offset for at, future in futures.items()}
-    except KafkaException as error:
-        raise BrokerError(error.args[0].str(), "is the broker running? icn broker status") from error
+    deadline = time.monotonic() + LEADER_S
+    while True:
+        futures = admin.list_offsets(asked, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=30)
+        try:
+            return {at: future.result().offset for at, future in futures.items()}
+        except KafkaException as error:
+            if error.args[0].code() not in _LEADERLESS or time.monotonic() > deadline:
+                raise BrokerError(error.args[0].str(), "is the broker running? icn broker status") from error
+            time.sleep(0.1)
 
 
 def fold(

@@ -86,7 +86,8 @@ def _of_topics(picture: Picture, cluster: str) -> Iterator[Metric]:
         latest.add_metric(of, end)
         if (low := look.lows.get((topic, partition))) is not None:
             earliest.add_metric(of, low)
-        held.add_metric(of, max(0, look.written.get((topic, partition), end) - end))
+        if (behind := look.written.get((topic, partition), end) - end) > 0:  # most partitions never have any
+            held.add_metric(of, behind)
     yield from (latest, earliest, held)
 
 

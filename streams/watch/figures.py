@@ -5,14 +5,16 @@ Everything but `recent` is the same whoever reads the topics, and in whatever or
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from streams.domain.ticks import HOUR_MS
 from streams.replay.conservation import OUTCOMES
 
 RECENT_MS = 300_000  # of a rate
+BREAK_MS = 300_000  # between two ticks: the network was down
 LEVEL = 0.95  # of the bound on reliability
 
 
@@ -28,6 +30,9 @@ class StageFigures:
     rule: str = ""  # hex, of the newest
     applied: dict[int, dict[str, int]] = field(default_factory=dict)  # partition -> source -> last offset
     recent: deque[tuple[int, int]] = field(default_factory=deque)  # (broker time, records) of the last minutes
+    by_hour: dict[int, Counter[str]] = field(
+        default_factory=lambda: defaultdict(Counter)
+    )  # counts of the last hours, UTC
 
     def take(self, event: Mapping[str, Any], time_ms: int) -> None:
         self.records += event["records"]
@@ -37,6 +42,10 @@ class StageFigures:
         self.applied[event["partition"]] = dict(event["applied"])
         if self.newest_ms is None or time_ms >= self.newest_ms:
             self.newest_ms, self.rule = time_ms, event["rule"].hex()
+        hour = time_ms // HOUR_MS
+        self.by_hour[hour].update(event["counts"])
+        for old in [one for one in self.by_hour if one < hour - 1]:
+            del self.by_hour[old]
         self.recent.append((time_ms, event["records"]))
         while self.recent and self.recent[0][0] < time_ms - RECENT_MS:
             self.recent.popleft()
@@ -68,10 +77,13 @@ class Ticks:
     ended: dict[int, bool | None] = field(default_factory=dict)
     newest_slot: int = -1  # that was planned
     newest_ms: int | None = None  # begin of it
+    since_ms: int | None = None  # begin of the first one after the last break
     before: Counter[str] = field(default_factory=Counter)  # of schedules before: kept, idle, expected
 
     def take(self, event: Mapping[str, Any]) -> None:
         if event["kind"] == "planned":
+            if self.newest_ms is None or event["slot_ms"] - self.newest_ms > BREAK_MS:
+                self.since_ms = event["slot_ms"]
             self.newest_ms = max(self.newest_ms or 0, event["slot_ms"])
         slot = event["slot"]
         if slot is None or slot < 0:  # before it begins

@@ -51,8 +51,7 @@ class Following:
     def look(self) -> Figures:
         """As of now. Raises BrokerError; what was taken in until then stays."""
         try:
-            for message in self.tail.news():
-                self._take(self.alias_of[message.topic()], message)
+            self.read()
             if self.conservation is None:
                 self.conservation = Conservation(self.topology, self.settings, self.figures)
             self.conservation.look(self.figures)
@@ -60,6 +59,12 @@ class Following:
             self.close()
             self._begin()
             raise
+        return self.figures
+
+    def read(self) -> Figures:
+        """The same without counting what is large."""
+        for message in self.tail.news():
+            self._take(self.alias_of[message.topic()], message)
         return self.figures
 
     @property
@@ -145,3 +150,12 @@ class Conservation:
 
     def close(self) -> None:
         self.tail.close()
+
+
+def read_figures(topology: Topology, settings: Settings) -> Figures:
+    """As of now, read once. Raises BrokerError."""
+    following = Following(topology, settings)
+    try:
+        return following.read()
+    finally:
+        following.close()

@@ -1,0 +1,1 @@
+"""What is served of the last look."""
