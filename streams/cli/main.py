@@ -39,6 +39,7 @@ COMMANDS = {
     "reputation": "reputation",
     "lag": "lag",
     "exporter": "exporter",
+    "dashboard": "dashboard",
     "cat": "cat",
     "dlq": "dlq",
     "replay": "replay",

@@ -11,7 +11,7 @@ import click
 
 from streams.cli.show import json_option, network, print_json, table
 from streams.units import human_ms
-from streams.words import counted, when
+from streams.words import counted, printable, when
 
 
 @click.command()
@@ -67,7 +67,8 @@ def _print(about: dict[str, Any]) -> None:
     for w in about["windows"]:
         click.echo(f"{w['stage']}: {_of_newest(w)}")
     for one in about["attention"]:
-        click.echo(f"→ {one['what']}: {one['command']}")
+        who = f" ({printable(one['detail'])})" if one["detail"] else ""
+        click.echo(f"→ {one['what']}{who}: {printable(one['command'])}")
     if not about["attention"]:
         click.echo("nothing needs attention")
 

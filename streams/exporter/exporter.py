@@ -75,18 +75,18 @@ class Exporter:
     def metrics(self, openmetrics: bool = False) -> bytes:
         """Of the last look, if it is not old; and how the exporter itself does, always."""
         shown: Shown | None = self.looking.shown
-        own = _registry(list(self._own(shown is not None)))
+        own = _registry(list(self._own()))
         if not openmetrics:
             return (b"" if shown is None else shown.text) + generate_latest(own)
         of_look = b"" if shown is None else shown.openmetrics.removesuffix(b"# EOF\n")
         return of_look + generate_openmetrics(own)
 
-    def _own(self, fresh: bool) -> Iterator[Metric]:
+    def _own(self) -> Iterator[Metric]:
         looking = self.looking
         yield GaugeMetricFamily(
             "kafka_lag_exporter_up",
             "1: the last look was good; 0: it failed, or is old",
-            int(fresh and looking.error is None),
+            int(looking.is_fresh),
         )
         looked_s = looking.looked_ms and looking.looked_ms / 1000
         for name, about, value in (
@@ -101,10 +101,9 @@ class Exporter:
     def health(self) -> tuple[bool, dict[str, Any]]:
         """Whether what is served is fresh, and what is known of it."""
         looking = self.looking
-        fresh = looking.shown is not None and looking.error is None
-        return fresh, {
-            "status": "ok" if fresh else "stale" if looking.shown is not None else "nothing to show",
+        return looking.is_fresh, {
+            "status": "ok" if looking.is_fresh else "stale" if looking.shown is not None else "nothing to show",
             "age_s": None if looking.age_s is None else round(looking.age_s, 1),
             "every_s": self.every_s,
-            "error": looking.error,
+            "error": looking.trouble,
         }

@@ -29,7 +29,9 @@ class StageFigures:
     newest_ms: int | None = None  # broker time of its newest batch
     rule: str = ""  # hex, of the newest
     applied: dict[int, dict[str, int]] = field(default_factory=dict)  # partition -> source -> last offset
-    recent: deque[tuple[int, int]] = field(default_factory=deque)  # (broker time, records) of the last minutes
+    recent: deque[tuple[int, str, int]] = field(
+        default_factory=deque
+    )  # (broker time, source, records) of the last minutes
     by_hour: dict[int, Counter[str]] = field(
         default_factory=lambda: defaultdict(Counter)
     )  # counts of the last hours, UTC
@@ -46,13 +48,16 @@ class StageFigures:
         self.by_hour[hour].update(event["counts"])
         for old in [one for one in self.by_hour if one < hour - 1]:
             del self.by_hour[old]
-        self.recent.append((time_ms, event["records"]))
+        self.recent.append((time_ms, event["topic"], event["records"]))
         while self.recent and self.recent[0][0] < time_ms - RECENT_MS:
             self.recent.popleft()
 
-    def per_second(self, now_ms: int) -> float:
-        """Records a second, of the last five minutes."""
-        return sum(records for at_ms, records in self.recent if at_ms > now_ms - RECENT_MS) * 1000 / RECENT_MS
+    def per_second(self, now_ms: int, source: str | None = None) -> float:
+        """Records a second, of the last five minutes; of one source, or of all."""
+        late = (
+            records for at_ms, topic, records in self.recent if at_ms > now_ms - RECENT_MS and source in (None, topic)
+        )
+        return sum(late) * 1000 / RECENT_MS
 
 
 class Letter(NamedTuple):
@@ -135,6 +140,7 @@ class Figures:
     sealed: dict[int, Sealed] = field(default_factory=dict)  # partition of the audit log
     ticks: Ticks = field(default_factory=Ticks)
     nodes: dict[str, dict[str, Any]] = field(default_factory=dict)  # as the newest plan has them
+    collected: set[str] = field(default_factory=set)  # nodes that were alive in some plan: the others only send
     registered: dict[str, dict[str, Any]] = field(default_factory=dict)  # node -> its newest registration
     reputations: dict[str, dict[str, Any]] = field(default_factory=dict)  # node -> its newest revision
     targets: set[str] = field(default_factory=set)
@@ -153,6 +159,7 @@ class Figures:
             self.ticks.take(event)
             if event["kind"] == "planned":
                 self.nodes = {node["node_id"]: node for node in event["nodes"]}
+                self.collected |= {name for name, node in self.nodes.items() if node["state"] != "offline"}
         elif alias == "control":
             self._control(event)
         elif alias == "reputation":

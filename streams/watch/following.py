@@ -14,6 +14,7 @@ from streams.replay.conservation import OUTCOMES
 from streams.settings import Settings
 from streams.topology import Topology
 from streams.watch.figures import Figures, Letter, Sealed
+from streams.watch.highlights import Highlights
 from streams.watch.tail import Place, Recreated, Tail
 
 # in this order a dead letter is never seen before what says that it was sent again, and a batch not before its counterpart is asked for
@@ -28,23 +29,28 @@ FOLLOWED = (
     "phoenix.rounds",
     "checkpoints",
 )
+BY_NAME = (
+    "priorities",
+    "reputation.log",
+    "phoenix.feed",
+    "patterns",
+)  # larger, and only for who looks at single things
 INTAKE, DEDUP = ("s1_intake", "artifacts.raw"), ("s2_dedup", "artifacts.admitted")
 
 
 class Following:
-    """`look` takes in what came. Everything is made anew when a topic was. Not for several threads."""
+    """`look` takes in what came. Everything is made anew when a topic was. by_name: highlights, too. Not for several threads."""
 
-    def __init__(self, topology: Topology, settings: Settings) -> None:
+    def __init__(self, topology: Topology, settings: Settings, by_name: bool = False) -> None:
         self.topology, self.settings = topology, settings
         self.letters = [alias for alias in topology.topics if alias.endswith(".dlq")]
-        self.alias_of = {topology.topics[alias].name: alias for alias in (*FOLLOWED, *self.letters)}
-        self.decode = {
-            alias: decoder(topology.topics[alias].schema) for alias in FOLLOWED if alias not in ("checkpoints",)
-        }
+        followed = (*FOLLOWED, *(BY_NAME if by_name else ()))
+        self.alias_of = {topology.topics[alias].name: alias for alias in (*followed, *self.letters)}
+        self.decode = {alias: decoder(topology.topics[alias].schema) for alias in followed if alias != "checkpoints"}
         self._begin()
 
     def _begin(self) -> None:
-        self.figures = Figures()
+        self.figures, self.highlights = Figures(), Highlights()
         self.tail = Tail(self.settings, list(self.alias_of))
         self.conservation: Conservation | None = None
 
@@ -78,9 +84,13 @@ class Following:
             self._sealed(message, time_ms)
         elif alias in self.decode:
             try:
-                self.figures.take(alias, self.decode[alias](message.value() or b""), time_ms)
+                event = self.decode[alias](message.value() or b"")
             except Undecodable:  # not ours; icn replay says where it is
                 return
+            if alias in BY_NAME:
+                self.highlights.take(alias, event, f"{message.topic()}/{message.partition()}/{message.offset()}")
+            else:
+                self.figures.take(alias, event, time_ms)
         else:
             told = dict(headers(message) or ())
             reason = (told.get(f"{ABOUT}reason") or b"-").decode(errors="replace")

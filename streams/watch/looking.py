@@ -52,10 +52,11 @@ class Looking:
         every_s: float,
         allowed: int = 0,
         owners: bool = False,
+        by_name: bool = False,
     ) -> None:
         self.topology, self.show, self.every_s = topology, show, every_s
         self.monitor = Monitor(settings, allowed, owners)
-        self.following = Following(topology, settings)
+        self.following = Following(topology, settings, by_name)
         self.admin = AdminClient(settings.librdkafka())
         self.lost = set[tuple[str, str, int, int]]()
         self.error: str | None = None
@@ -86,6 +87,18 @@ class Looking:
     def age_s(self) -> float | None:
         """Of the last good look; None: there was none."""
         return None if self._shown is None else time.monotonic() - self._shown_at
+
+    @property
+    def is_fresh(self) -> bool:
+        """The last look was good, and is not old."""
+        return self.error is None and self.shown is not None
+
+    @property
+    def trouble(self) -> str | None:
+        """Why what is shown is not fresh; None: it is."""
+        if self.is_fresh or self.error is not None:
+            return self.error
+        return "no look yet" if self.age_s is None else f"the cluster has not answered for {self.age_s:.0f} s"
 
     @property
     def is_alive(self) -> bool:

@@ -21,10 +21,13 @@ STOPPED = ("EMPTY", "DEAD")
 
 
 class Attention(NamedTuple):
-    """what: in one line; command: what shows more, or mends it."""
+    """what: in one line, without names of others; command: what shows more, or mends it; detail: who; is_strange: of a group not
+    ours."""
 
     what: str
     command: str
+    detail: str = ""
+    is_strange: bool = False
 
 
 def overview(
@@ -42,7 +45,7 @@ def overview(
         "uptime_ms": uptime_ms(topology, figures, now_ms),
         "outcomes": {name: outcomes[name] for name in OUTCOMES},
         "stored": outcomes["unique"] + outcomes["upgraded"],
-        "submitted_per_minute": round(60 * figures.stage("s1_intake").per_second(now_ms), 1),
+        "submitted_per_minute": round(60 * figures.stage("s1_intake").per_second(now_ms, "artifacts.raw"), 1),
         "intake": intake(topology, figures, now_ms),
         "stages": [_stage(a.name, a.group, figures.stage(a.name), lags, now_ms) for a in topology.agents.values()],
         "windows": [_window(agent.name, lags.get(agent.group), figures) for agent in topology.windows.values()],
@@ -139,42 +142,35 @@ def _phoenix(figures: Figures) -> dict[str, Any]:
 def attention(topology: Topology, figures: Figures, groups: Iterable[GroupLag], now_ms: int) -> list[Attention]:
     """The worst first. Nothing that was never there is missed: a network that has no ticks yet has no late one."""
     ours = {a.group: a.name for a in topology.agents.values()} | {w.group: w.name for w in topology.windows.values()}
-    found: list[Attention] = []
-    found += _of_groups(ours, list(groups))
-    found += _of_ticks(topology, figures, now_ms)
-    if figures.letters:
-        oldest = min(letter.time_ms for letter in figures.letters.values())
-        found.append(
-            Attention(
-                f"{counted(len(figures.letters), 'dead letter')}, the oldest of {human_ms(now_ms - oldest)} ago",
-                "icn dlq list",
-            )
-        )
-    found += _of_audit(figures, now_ms)
-    found += _of_nodes(figures)
-    found += _of_feed(figures, now_ms)
-    return found
+    return [
+        *_of_groups(ours, list(groups)),
+        *_of_ticks(topology, figures, now_ms),
+        *_of_letters(figures, now_ms),
+        *_of_audit(figures, now_ms),
+        *_of_nodes(figures),
+        *_of_feed(figures, now_ms),
+    ]
 
 
 def _of_groups(ours: Mapping[str, str], groups: list[GroupLag]) -> Iterator[Attention]:
     for one in groups:
-        name = ours.get(one.group)
-        waits = counted(one.lag or 0, "event")
+        name, strange = ours.get(one.group), one.group not in ours
+        who, detail = name or "a group that is not ours", one.group if strange else ""
+        waits, look = counted(one.lag or 0, "event"), f"icn lag --group {one.group}"
         if name is not None and one.state in STOPPED:
             yield Attention(f"{name} is not running ({waits} waiting)", f"icn worker {name}")
         elif one.status == "ERR":
             yield Attention(
-                f"{name or one.group}: stopped, stalls, went back or is held up ({waits} waiting)",
-                f"icn lag --group {one.group} --over 10s",
+                f"{who} stopped, stalls, went back or is held up ({waits} waiting)",
+                f"{look} --over 10s",
+                detail,
+                strange,
             )
         elif one.status == "WARN":
-            yield Attention(
-                f"{name or one.group} falls further behind ({waits} waiting)", f"icn lag --group {one.group} --over 1m"
-            )
+            yield Attention(f"{who} falls further behind ({waits} waiting)", f"{look} --over 1m", detail, strange)
         if one.lost:
             yield Attention(
-                f"{name or one.group} lost {counted(one.lost, 'event')} to retention",
-                f"icn lag --group {one.group} --partitions",
+                f"{who} lost {counted(one.lost, 'event')} to retention", f"{look} --partitions", detail, strange
             )
 
 
@@ -184,27 +180,29 @@ def _of_ticks(topology: Topology, figures: Figures, now_ms: int) -> Iterator[Att
         yield Attention(f"no tick for {human_ms(now_ms - newest_ms)}: nothing is collected", "icn worker, or icn up")
 
 
+def _of_letters(figures: Figures, now_ms: int) -> Iterator[Attention]:
+    if figures.letters:
+        oldest_ms = min(letter.time_ms for letter in figures.letters.values())
+        number = counted(len(figures.letters), "dead letter")
+        yield Attention(f"{number}, the oldest of {human_ms(max(0, now_ms - oldest_ms))} ago", "icn dlq list")
+
+
 def _of_audit(figures: Figures, now_ms: int) -> Iterator[Attention]:
+    runs = figures.ticks.newest_ms is not None and now_ms - figures.ticks.newest_ms < UNSEALED_MS
     for partition, sealed in sorted(figures.sealed.items()):
-        runs = figures.ticks.newest_ms is not None and now_ms - figures.ticks.newest_ms < UNSEALED_MS
         if runs and now_ms - sealed.time_ms > UNSEALED_MS:
-            yield Attention(
-                f"audit log {partition}: not sealed for {human_ms(now_ms - sealed.time_ms)}",
-                "icn audit seal, icn audit verify",
-            )
+            late = human_ms(now_ms - sealed.time_ms)
+            yield Attention(f"audit log {partition}: not sealed for {late}", "icn audit seal, icn audit verify")
 
 
 def _of_nodes(figures: Figures) -> Iterator[Attention]:
-    names = set(figures.node_names)
+    names = set(figures.node_names) & figures.collected
     for state in ("offline", "degraded"):
         if gone := sorted(n for n, node in figures.nodes.items() if node["state"] == state and n in names):
-            yield Attention(f"{counted(len(gone), 'node')} {state}: {_some(gone)}", "icn node list")
-    demoted = sorted(n for n, revision in figures.reputations.items() if revision["demoted"] and n in names)
-    if demoted:
-        yield Attention(
-            f"{counted(len(demoted), 'node')} demoted, their claims were inflated: {_some(demoted)}",
-            f"icn reputation show {demoted[0]}",
-        )
+            yield Attention(f"{counted(len(gone), 'node')} {state}", "icn node list", _some(gone))
+    if demoted := sorted(n for n in figures.node_names if figures.reputations.get(n, {}).get("demoted")):
+        what = f"{counted(len(demoted), 'node')} demoted: their claims were inflated"
+        yield Attention(what, f"icn reputation show {demoted[0]}", _some(demoted))
 
 
 def _of_feed(figures: Figures, now_ms: int) -> Iterator[Attention]:
@@ -215,11 +213,10 @@ def _of_feed(figures: Figures, now_ms: int) -> Iterator[Attention]:
         yield Attention(
             f"{counted(newest['domains_starving'], 'domain')} had nothing fed for an hour", "icn phoenix stats"
         )
-    full = newest["opens_ms"] is not None and newest["opens_ms"] > now_ms
-    if newest["waiting"] and now_ms - newest["slot_ms"] > STANDS_MS and not full:
+    full, late_ms = (newest["opens_ms"] or 0) > now_ms, now_ms - newest["slot_ms"]
+    if newest["waiting"] and late_ms > STANDS_MS and not full:
         yield Attention(
-            f"nothing was fed for {human_ms(now_ms - newest['slot_ms'])}, and {newest['waiting']:,} artifacts wait",
-            "icn phoenix stats",
+            f"nothing fed for {human_ms(late_ms)}, and {newest['waiting']:,} artifacts wait", "icn phoenix stats"
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -32,6 +33,7 @@ class Tail:
         self.admin = AdminClient(settings.librdkafka())
         self.consumer = Consumer(settings.librdkafka_reader())
         self.at: dict[Place, int] = {}  # the next offset of each
+        self._held = deque[Any]()  # fetched, and not taken
 
     def news(self, chunk: int = CHUNK) -> Iterator[Any]:
         """Committed records up to the end as of now: librdkafka messages, of each partition in order. Raises BrokerError; then, and when it
@@ -41,16 +43,16 @@ class Tail:
         open_ = {place for place, end in ends.items() if end > self.at[place]}
         heard = time.monotonic()
         while open_:
-            messages = self.consumer.consume(chunk, WAIT_S)
-            if messages:
+            if not self._held:
+                self._held.extend(self.consumer.consume(chunk, WAIT_S))
+            if self._held:
                 heard = time.monotonic()
             elif time.monotonic() - heard > SILENT_S:
                 raise BrokerError(f"{min(open_)[0]}: nothing came for {SILENT_S:.0f} s", "is the broker running?")
-            for message in messages:
+            while self._held:
+                message = self._held.popleft()
                 place, error = (message.topic(), message.partition()), message.error()
                 if error is None:
-                    if message.offset() < self.at[place]:  # fetched before the last call was left
-                        continue
                     self.at[place] = message.offset() + 1
                     yield message
                 elif error.code() == KafkaError._PARTITION_EOF:

@@ -95,11 +95,11 @@ def test_what_is_unknown_is_refused(net: Network) -> None:
 
 @pytest.mark.parametrize("command", [("status",), ("rebuild",), ("check",), ("node", "list"), ("worker",)])
 def test_a_broker_out_of_reach_is_told_soon(net: Network, command: tuple[str, ...]) -> None:
-    """Nobody listens on port 1."""
+    """Nobody listens on port 1. librdkafka alone would ask for a minute."""
     started = time.monotonic()
     ended = net.icn("--broker", "127.0.0.1:1", *command, check=False)
 
     assert ended.returncode == (1 if command == ("check",) else 2)
     assert "can't reach 127.0.0.1:1" in ended.stdout + ended.stderr
     assert "Traceback" not in ended.stderr
-    assert time.monotonic() - started < 8
+    assert time.monotonic() - started < 20

@@ -27,6 +27,7 @@ MAY_IMPORT = {
     "sdk": {"domain", "audit", "broker", "root"},
     "watch": {"domain", "broker", "sdk", "audit", "agents", "replay", "root"},
     "exporter": {"domain", "watch", "root"},
+    "dashboard": {"domain", "watch", "root"},
 }
 ROOT_LIBRARIES_OF_THE_CORE = {
     "collections",

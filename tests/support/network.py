@@ -57,7 +57,7 @@ class Network:
         return self.topology.topic(alias).name
 
     def icn(
-        self, *arguments: str, check: bool = True, timeout_s: float = 120, **env: str
+        self, *arguments: str, check: bool = True, timeout_s: float = 300, **env: str
     ) -> subprocess.CompletedProcess[str]:
         """Run one command line to its end."""
         done = subprocess.run(
