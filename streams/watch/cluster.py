@@ -23,6 +23,7 @@ from streams.errors import BrokerError
 from streams.settings import Settings
 
 TIMEOUT_S = 15
+LOOK_S = 30  # a look that lasts longer has failed
 DESCRIBED_AT_ONCE = 100  # groups in one request
 Place = tuple[str, int]  # topic, partition
 
@@ -66,25 +67,35 @@ class Cluster:
     def __init__(self, settings: Settings, owners: bool = False) -> None:
         self.settings, self.owners = settings, owners
         self.admin = AdminClient(settings.librdkafka())
+        self._deadline_s = 0.0
 
     def look(self, groups: Sequence[str] = ()) -> Look:
         """Of these groups, or of all. Raises BrokerError."""
+        self._deadline_s = time.monotonic() + LOOK_S
         try:
-            states = self._states()
-            names = sorted(set(groups) & set(states) if groups else states)
-            committed, errors = self._committed(names)
-            described = self._described(names)
-            at_ms = time.time_ns() // 1_000_000
-            closed: dict[str, str] = {}
-            places = set[Place]().union(*committed.values())
-            ends = self._offsets(places, OffsetSpec.latest(), IsolationLevel.READ_COMMITTED, closed)
-            written = self._offsets(ends, OffsetSpec.latest(), IsolationLevel.READ_UNCOMMITTED, closed)
-            lows = self._offsets(ends, OffsetSpec.earliest(), IsolationLevel.READ_COMMITTED, closed)
-            ids = self._ids(sorted({topic for topic, _ in ends}))
-        except KafkaException as error:
-            raise BrokerError(
-                f"{self.settings.brokers}: {error.args[0].str()}", "is the broker running? icn broker status"
-            ) from error
+            return self._look(groups)
+        except (KafkaException, TimeoutError) as error:
+            # A client that has asked a group's coordinator while the broker went away may never be answered again, nor its next questions.
+            self.admin = AdminClient(self.settings.librdkafka())
+            why = error.args[0].str() if isinstance(error, KafkaException) else f"no answer in {LOOK_S} s"
+            raise BrokerError(f"{self.settings.brokers}: {why}", "is the broker running? icn broker status") from error
+
+    def _heard(self, future: Any) -> Any:
+        """Its result. Raises KafkaException, TimeoutError."""
+        return future.result(max(0.1, self._deadline_s - time.monotonic()))
+
+    def _look(self, groups: Sequence[str]) -> Look:
+        states = self._states()
+        names = sorted(set(groups) & set(states) if groups else states)
+        committed, errors = self._committed(names)
+        described = self._described(names)
+        at_ms = time.time_ns() // 1_000_000
+        closed: dict[str, str] = {}
+        places = set[Place]().union(*committed.values())
+        ends = self._offsets(places, OffsetSpec.latest(), IsolationLevel.READ_COMMITTED, closed)
+        written = self._offsets(ends, OffsetSpec.latest(), IsolationLevel.READ_UNCOMMITTED, closed)
+        lows = self._offsets(ends, OffsetSpec.earliest(), IsolationLevel.READ_COMMITTED, closed)
+        ids = self._ids(sorted({topic for topic, _ in ends}))
         seen = {}
         for name in names:
             members = described.get(name)
@@ -105,7 +116,7 @@ class Cluster:
         return Look(at_ms, seen, ends, written, lows, ids, closed)
 
     def _states(self) -> dict[str, str]:
-        listed = self.admin.list_consumer_groups(request_timeout=TIMEOUT_S).result()
+        listed = self._heard(self.admin.list_consumer_groups(request_timeout=TIMEOUT_S))
         if listed.errors:  # a broker that can't be asked may have groups: no answer is not "no lag"
             raise KafkaException(listed.errors[0])
         return {one.group_id: one.state.name for one in listed.valid}
@@ -120,7 +131,7 @@ class Cluster:
         errors: dict[str, str] = {}
         for name, futures in zip(names, asked, strict=True):
             try:
-                told = next(iter(futures.values())).result().topic_partitions
+                told = self._heard(next(iter(futures.values()))).topic_partitions
             except KafkaException as error:
                 if not _is_theirs(error):
                     raise
@@ -136,7 +147,7 @@ class Cluster:
             some = list(names[at : at + DESCRIBED_AT_ONCE])
             for name, future in self.admin.describe_consumer_groups(some, request_timeout=TIMEOUT_S).items():
                 try:
-                    found[name] = future.result().members
+                    found[name] = self._heard(future).members
                 except KafkaException as error:
                     if not _is_theirs(error):
                         raise
@@ -154,7 +165,7 @@ class Cluster:
         found = {}
         for tp, future in futures.items():
             try:
-                found[tp.topic, tp.partition] = future.result().offset
+                found[tp.topic, tp.partition] = self._heard(future).offset
             except KafkaException as error:
                 if error.args[0].code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
                     closed[tp.topic] = "not authorised"
@@ -169,7 +180,7 @@ class Cluster:
         described = self.admin.describe_topics(TopicCollection(list(topics)), request_timeout=TIMEOUT_S)
         for name, future in described.items():
             try:
-                found[name] = str(future.result().topic_id)
+                found[name] = str(self._heard(future).topic_id)
             except KafkaException as error:
                 if not _is_theirs(error):
                     raise

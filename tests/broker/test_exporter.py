@@ -174,8 +174,8 @@ def test_what_was_lost_and_what_was_made_up_is_a_residual(net: Network) -> None:
             producer.produce(net.topic("batches"), value, stage.encode())
             producer.flush(10)
 
-        n1.submit("nobody decides it")
-        n1.flush(2)
+        producer.produce(net.topic("artifacts.raw"), b"nobody decides it", b"n1")
+        producer.flush(10)
         says("s1_intake", 1_000_000, {})
         following.look()
         assert following.residual == 1

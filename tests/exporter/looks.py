@@ -78,7 +78,7 @@ def figures() -> Figures:
         told.take("ticks", tick("ended", slot, success=(True, True, None, False)[slot]), NOW_MS)
     told.take("control", {"kind": "node_registered", "node_id": HOSTILE, "generation": 1, "principal": "p"}, NOW_MS)
     told.take("targets", {"kind": "added", "target_id": "a"}, NOW_MS)
-    revision = {"node_id": HOSTILE, "revision": 3, "effective": 0.4, "demoted": True, "score": 0.8}
+    revision = {"node_id": HOSTILE, "revision": 3, "effective": 0.4, "demoted": True, "score": 0.8, "grade": "D"}
     told.take("reputation", revision, NOW_MS)
     told.letter("artifacts.raw.dlq", 0, 3, Letter(NOW_MS - 7_200_000, "schema"))
     told.sealed[0] = Sealed(40, NOW_MS - 60_000)

@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 
-PACKAGES = {"promtool": "prometheus", "chromium": "chromium"}  # Debian's
+PACKAGES = {"promtool": "prometheus", "chromium": "chromium", "chromedriver": "chromium-driver"}  # Debian's
 
 
 def tool(name: str) -> str:

@@ -1,0 +1,1 @@
+"""The page, its roles, and what it sends."""
