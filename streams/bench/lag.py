@@ -26,13 +26,14 @@ IMPORTS = {"icn lag": "import streams.cli.lag, streams.watch.monitor", "confluen
 
 
 def bench_lag(settings: Settings, groups: int, partitions: int, say: Callable[[str], None]) -> dict[str, Any]:
-    """{groups, partitions, bare, ours: {cpu_s, wall_s: medians of a look, rss_mib}, cpu_ratio, wall_ratio, start_ratio}."""
+    """{groups, partitions, bare, ours, exporter: {cpu_s, wall_s: medians of a look, rss_mib}, cpu_ratio, wall_ratio, start_ratio}.
+    exporter: a look, and the text of its metrics."""
     admin = AdminClient(settings.librdkafka())
     say(f"{groups} groups of {partitions} partitions …")
     names = [f"{PREFIX}{number}" for number in range(groups)]
     try:
         _make(admin, settings, names, partitions)
-        runs: dict[str, list[dict[str, float]]] = {"bare": [], "ours": []}
+        runs: dict[str, list[dict[str, float]]] = {"bare": [], "ours": [], "exporter": []}
         for number in range(ROUNDS):
             for name, found in runs.items():
                 say(f"{name}, {number + 1} of {ROUNDS} …")
@@ -111,6 +112,14 @@ def main(name: str, names: Sequence[str]) -> None:
     """One process: looks, of which the first doesn't count."""
     from streams.watch.monitor import Monitor
 
+    def exported() -> None:
+        from prometheus_client.exposition import generate_latest
+
+        from streams.exporter.exporter import registry_of
+        from streams.exporter.lag_metrics import lag_metrics
+
+        generate_latest(registry_of([*lag_metrics(monitor.look(names), "bench", False, 0)]))
+
     settings = read_settings(load())
     admin, monitor = AdminClient(settings.librdkafka()), Monitor(settings)
     cpu, wall = [], []
@@ -118,6 +127,8 @@ def main(name: str, names: Sequence[str]) -> None:
         cpu_began, began = time.process_time(), time.perf_counter()
         if name == "bare":
             bare(admin, names)
+        elif name == "exporter":
+            exported()
         else:
             monitor.look(names)
         if number:

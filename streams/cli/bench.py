@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from streams.cli.bench_lag import lag
+from streams.cli.bench_watching import lag, viewers
 from streams.cli.bench_phoenix import phoenix
 from streams.cli.show import json_option, network, print_json, progress, say, table
 
@@ -249,4 +249,5 @@ def coverage(runs: int, seed: int, as_json: bool) -> None:
 
 
 bench.add_command(lag)
+bench.add_command(viewers)
 bench.add_command(phoenix)

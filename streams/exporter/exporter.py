@@ -34,7 +34,8 @@ class _Given(Collector):
         yield from self.families
 
 
-def _registry(families: list[Metric]) -> Any:
+def registry_of(families: list[Metric]) -> Any:
+    """Of these, as prometheus_client writes them."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Given(families))
     return registry
@@ -69,13 +70,13 @@ class Exporter:
             name: {place: (ring[0], ring[-1], len(ring)) for place, ring in mine.items()}
             for name, mine in self.looking.monitor.readings.items()
         }
-        registry = _registry(families)
+        registry = registry_of(families)
         return Shown(generate_latest(registry), generate_openmetrics(registry), Seen(sight.picture, rings))
 
     def metrics(self, openmetrics: bool = False) -> bytes:
         """Of the last look, if it is not old; and how the exporter itself does, always."""
         shown: Shown | None = self.looking.shown
-        own = _registry(list(self._own()))
+        own = registry_of(list(self._own()))
         if not openmetrics:
             return (b"" if shown is None else shown.text) + generate_latest(own)
         of_look = b"" if shown is None else shown.openmetrics.removesuffix(b"# EOF\n")

@@ -27,6 +27,7 @@ from streams.dashboard.roles import Role, read_tokens
 from tests.support.browser import browser, complaints, scheme, size, violations
 from tests.support.chain import add_nodes, node
 from tests.support.network import Network, network, wait_until
+from tests.support.screenshots import SHOTS, shoot
 
 HOSTILE = "<img src=x onerror=\"document.title='taken over'\">"
 
@@ -105,7 +106,7 @@ def test_it_shows_follows_and_outlives_broker_and_server(tmp_path: Path) -> None
         broker.stop()
 
 
-def test_anybody_can_use_it(net: Network) -> None:
+def test_anybody_can_use_it(net: Network, tmp_path: Path) -> None:
     """axe finds nothing in light and dark, on a screen and on a phone; nothing is wider than the phone; the keyboard is enough."""
     add_nodes(net, "n1", "n2")
     net.worker()
@@ -139,6 +140,8 @@ def test_anybody_can_use_it(net: Network) -> None:
             assert n1.submit("another text").result(60).accepted
         wait_until(lambda: stored(page) == 2, 30, "news")
         assert page.execute_script("return document.activeElement.dataset.command") == command
+        pictures = shoot(page, tmp_path)  # as docs have them: scripts/screenshots
+        assert [path.stat().st_size > 20_000 for path in pictures] == [True] * len(SHOTS)
         assert complaints(page) == []
     print(f"\n{looked} looks of axe at the page, nothing found")
 

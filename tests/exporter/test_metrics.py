@@ -12,7 +12,7 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse
 
-from streams.exporter.exporter import _registry, generate_openmetrics
+from streams.exporter.exporter import generate_openmetrics, registry_of
 from streams.exporter.lag_metrics import GROUP_STATUSES, lag_metrics
 from streams.exporter.network_metrics import network_metrics
 from tests.exporter.looks import HOSTILE, NOW_MS, TABLES, figures, picture
@@ -22,7 +22,7 @@ Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
 
 def text(families: Iterable[Metric]) -> str:
-    return generate_latest(_registry(list(families))).decode()
+    return generate_latest(registry_of(list(families))).decode()
 
 
 def samples(families: Iterable[Metric]) -> Samples:
@@ -155,7 +155,7 @@ def test_openmetrics_says_the_same() -> None:
     families = [*lag_metrics(picture(), "c", False, 1), *network_metrics(figures(), 0, 0, TABLES)]
     other = {
         (s.name, tuple(sorted(s.labels.items()))): s.value
-        for family in parse_openmetrics(generate_openmetrics(_registry(families)).decode())
+        for family in parse_openmetrics(generate_openmetrics(registry_of(families)).decode())
         for s in family.samples
     }
     assert other == samples(families)
