@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from streams.cli.bench_watching import lag, viewers
 from streams.cli.bench_phoenix import phoenix
+from streams.cli.bench_watching import lag, viewers
 from streams.cli.show import json_option, network, print_json, progress, say, table
 
 

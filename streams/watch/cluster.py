@@ -88,7 +88,11 @@ class Cluster:
         states = self._states()
         names = sorted(set(groups) & set(states) if groups else states)
         committed, errors = self._committed(names)
-        described = self._described(names)
+        members = self._described(names)
+        owned = {name: {(tp.topic, tp.partition): m for m in of for tp in _assigned(m)} for name, of in members.items()}
+        for name in committed.keys() & owned.keys():
+            # Kafka tells of what was committed; what is owned, and never was, is waited for no less
+            committed[name] = dict.fromkeys(owned[name]) | committed[name]
         at_ms = time.time_ns() // 1_000_000
         closed: dict[str, str] = {}
         places = set[Place]().union(*committed.values())
@@ -98,20 +102,15 @@ class Cluster:
         ids = self._ids(sorted({topic for topic, _ in ends}))
         seen = {}
         for name in names:
-            members = described.get(name)
-            owned = None if members is None else {(tp.topic, tp.partition): m for m in members for tp in _assigned(m)}
-            owners = (
-                {}
-                if owned is None or not self.owners
-                else {p: Member(m.host, m.member_id, m.client_id) for p, m in owned.items()}
-            )
+            mine = owned.get(name)
+            owners = mine if mine is not None and self.owners else {}
             seen[name] = Group(
                 states[name],
-                len(members or ()),
-                None if owned is None else frozenset(owned),
+                len(members.get(name, ())),
+                None if mine is None else frozenset(mine),
                 committed.get(name, {}),
                 errors.get(name),
-                owners,
+                {place: Member(m.host, m.member_id, m.client_id) for place, m in owners.items()},
             )
         return Look(at_ms, seen, ends, written, lows, ids, closed)
 

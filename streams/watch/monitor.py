@@ -59,7 +59,7 @@ class Monitor:
         self._remember(look)
         ends = look.ends
         left = {
-            name: [(place, offset) for place, offset in group.committed.items() if offset != ends.get(place)]
+            name: [at for at in group.committed.items() if at[1] is None or at[1] != ends.get(at[0])]
             for name, group in look.groups.items()
         }
         waits = {

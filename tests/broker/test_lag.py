@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from confluent_kafka import (
@@ -17,8 +18,19 @@ from confluent_kafka import (
     Producer,
     TopicPartition,
 )
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import (
+    AclBinding,
+    AclOperation,
+    AclPermissionType,
+    AdminClient,
+    NewTopic,
+    ResourcePatternType,
+    ResourceType,
+)
 
+from streams.broker import local
+from streams.settings import read_settings
+from streams.topology import load
 from streams.watch.monitor import Monitor, read_lag
 from tests.support.chain import add_nodes, node, settled
 from tests.support.network import Network, wait_until
@@ -206,7 +218,11 @@ def test_a_partition_that_nobody_of_a_working_group_owns_is_abandoned(net: Netwo
 
     def abandoned() -> bool:
         consumer.poll(0.1)
-        return statuses(monitor, stranger.name).get(0) == "ABANDONED"
+        rows = monitor.look([stranger.name]).partitions
+        return {(one.topic, one.status) for one in rows} == {
+            (stranger.name, "ABANDONED"),
+            (net.topic("control"), "NO_COMMIT"),
+        }
 
     wait_until(abandoned, 30, "ABANDONED")
     (one,) = monitor.look([stranger.name]).groups
@@ -234,3 +250,54 @@ def test_the_lag_command_is_light() -> None:
     heavy = "('faust', 'aiokafka', 'numpy', 'rich')"
     code = f"import streams.watch.monitor, streams.cli.lag, sys; sys.exit(any(m in sys.modules for m in {heavy}))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+AUTHORIZER = "org.apache.kafka.metadata.authorizer.StandardAuthorizer"
+
+
+def test_what_we_may_not_look_at_is_shown_as_such(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A topic that is closed to us is CLOSED in each group that works on it, without a figure; what is owned and has no commit is
+    NO_COMMIT; a group that is closed to us says why it has no figures."""
+    plain = local.server_properties
+    closed = f"authorizer.class.name={AUTHORIZER}\nallow.everyone.if.no.acl.found=true\n"
+    monkeypatch.setattr(local, "server_properties", lambda *about: plain(*about) + closed)
+    broker = local.LocalBroker(tmp_path)
+    settings = read_settings(load(), {}, brokers=broker.start(owned=True))
+    consumers = []
+    try:
+        admin, producer = AdminClient(settings.librdkafka()), Producer(settings.librdkafka_producer())
+        for future in admin.create_topics([NewTopic("open.t", 1, 1), NewTopic("closed.t", 2, 1)]).values():
+            future.result()
+        for topic in ("open.t", "closed.t"):
+            producer.produce(topic, b"x", partition=0)
+        producer.flush(10)
+        for group, topics in (("works", ["open.t", "closed.t"]), ("hidden", ["open.t"])):
+            consumer = Consumer(settings.librdkafka(**{"group.id": group, "enable.auto.commit": False}))
+            consumer.subscribe(topics)
+            wait_until(lambda c=consumer: (c.poll(0.2), c.assignment())[1], 30, "an assignment")
+            consumers.append(consumer)
+        denied = [
+            AclBinding(kind, name, ResourcePatternType.LITERAL, "User:ANONYMOUS", "*", AclOperation.DESCRIBE, AclPermissionType.DENY)
+            for kind, name in ((ResourceType.TOPIC, "closed.t"), (ResourceType.GROUP, "hidden"))
+        ]  # fmt: skip
+        for future in admin.create_acls(denied).values():
+            future.result()
+
+        def seen() -> set[tuple[str, str, int, str, int | None]]:
+            picture = Monitor(settings).look()
+            return {(one.group, one.topic, one.partition, one.status, one.lag) for one in picture.partitions}
+
+        wanted = {
+            ("works", "open.t", 0, "NO_COMMIT", None),
+            ("works", "closed.t", 0, "CLOSED", None),
+            ("works", "closed.t", 1, "CLOSED", None),
+        }
+        wait_until(lambda: seen() == wanted, 20, "what is closed as closed, what is hidden not at all")
+        hidden, works = Monitor(settings).look().groups
+        assert (works.group, works.status, works.lag, works.without_commit) == ("works", "NO_COMMIT", None, 1)
+        assert (hidden.group, hidden.status, hidden.lag) == ("hidden", "?", None)
+        assert "uthorization" in str(hidden.error)
+    finally:
+        for consumer in consumers:
+            consumer.close()
+        broker.stop()
