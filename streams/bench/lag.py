@@ -110,17 +110,21 @@ def bare(admin: AdminClient, names: Sequence[str]) -> None:
 
 def main(name: str, names: Sequence[str]) -> None:
     """One process: looks, of which the first doesn't count."""
+    from streams.exporter.partition_text import PartitionText
     from streams.watch.monitor import Monitor
 
     def exported() -> None:
         from prometheus_client.exposition import generate_latest
 
         from streams.exporter.exporter import registry_of
-        from streams.exporter.lag_metrics import lag_metrics
+        from streams.exporter.group_metrics import group_metrics
 
-        generate_latest(registry_of([*lag_metrics(monitor.look(names), "bench", False, 0)]))
+        picture = monitor.look(names)
+        partitions.text(picture).encode()
+        generate_latest(registry_of([*group_metrics(picture, "bench", 0)]))
 
     settings = read_settings(load())
+    partitions = PartitionText("bench", False)
     admin, monitor = AdminClient(settings.librdkafka()), Monitor(settings)
     cpu, wall = [], []
     for number in range(LOOKS + 1):

@@ -20,7 +20,7 @@ from streams.watch.looking import Sight
 from streams.watch.overview import overview
 from streams.words import when as moment
 
-TICKS, TOP, PARTITIONS, PATTERNS, NODES = 120, 10, 20, 15, 100
+TICKS, TOP, FED, PARTITIONS, PATTERNS, NODES = 120, 10, 10, 20, 15, 100
 KEPT_LOOKS = 300  # of each rate that is drawn
 KINDS = ((True, "kept"), (None, "idle"), (False, "failed"), ("missing", "missing"))
 FACTORS = ("threat_term", "opportunity_term", "confidence_term")
@@ -62,7 +62,7 @@ def contents(topology: Topology, brokers: str, sight: Sight, past: Past) -> dict
         "patterns": _patterns(figures, highlights),
         "window": about["patterns"],
         "phoenix": about["phoenix"],
-        "fed": [_scenario(one) for one in reversed(highlights.fed)],
+        "fed": [_scenario(one) for one in list(highlights.fed)[: -FED - 1 : -1]],
         "ticks": about["ticks"] | {"strip": _strip(figures.ticks)},
         "audit": _audit(about, sight),
         "residual": following.residual,
@@ -176,8 +176,8 @@ def _nodes(figures: Figures, highlights: Highlights) -> list[dict[str, Any]]:
         rows.append(
             {
                 "node": name,
-                "state": plan.get("state", "unknown") if name in figures.collected else "only sends",
-                "bad": name in figures.collected and plan.get("state") in ("offline", "degraded"),
+                "state": figures.state_of(name),
+                "bad": figures.state_of(name) in ("offline", "degraded"),
                 "useful": "-" if useful is None else f"{useful:.0%}",
                 "load": plan.get("load", 0),
                 "weighs": "-" if revision is None else f"{revision['effective']:.3f}",
@@ -203,6 +203,7 @@ def _top(topology: Topology, figures: Figures, highlights: Highlights, now_ms: i
             {
                 "rank": rank,
                 "id": one["canonical_id"],
+                "short": _short(one["canonical_id"]),
                 "node": one["node_id"],
                 "score": f"{now:.3f}",
                 "factors": bars(shares, words),
@@ -239,6 +240,7 @@ def _patterns(figures: Figures, highlights: Highlights) -> dict[str, Any]:
 def _scenario(one: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "id": one["artifact_id"],
+        "short": _short(one["artifact_id"]),
         "at": _when(one["slot_ms"]),
         "domain": one["domain"],
         "node": one["node_id"],
@@ -267,6 +269,11 @@ def _audit(about: Mapping[str, Any], sight: Sight) -> list[dict[str, Any]]:
         }
         for partition, log in about["audit"].items()
     ]
+
+
+def _short(name: str) -> str:
+    """An id as people compare it: its end, for the beginning of all of a minute's is the same."""
+    return name if len(name) <= 14 else f"…{name[-12:]}"
 
 
 def _when(ms: int) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import generate_latest
@@ -11,19 +11,33 @@ from prometheus_client.openmetrics.exposition import generate_latest as generate
 from prometheus_client.registry import Collector, CollectorRegistry
 
 from streams.exporter.burrow import Seen
-from streams.exporter.lag_metrics import lag_metrics
+from streams.exporter.group_metrics import group_metrics
 from streams.exporter.network_metrics import network_metrics
+from streams.exporter.partition_text import PartitionText
 from streams.settings import Settings
 from streams.topology import Topology
 from streams.watch.looking import Looking, Sight
 
+END = b"# EOF\n"
 
-class Shown(NamedTuple):
-    """text, openmetrics: of everything but the exporter's own health, which changes between two looks."""
 
-    text: bytes
-    openmetrics: bytes
-    seen: Seen
+class Shown:
+    """One look, for whoever asks. Its text is written when somebody does, and once: most looks are never asked for."""
+
+    def __init__(self, seen: Seen, partitions: PartitionText, families: list[Metric]) -> None:
+        self.seen, self._families = seen, families
+        self._write: Callable[[], str] = lambda: partitions.text(seen.picture)
+        self._partitions: bytes | None = None
+        self._rest: dict[bool, bytes] = {}
+
+    def text(self, openmetrics: bool) -> bytes:
+        """Without the end mark of OpenMetrics."""
+        if self._partitions is None:
+            self._partitions = self._write().encode()
+        if openmetrics not in self._rest:
+            write = generate_openmetrics if openmetrics else generate_latest
+            self._rest[openmetrics] = write(registry_of(self._families)).removesuffix(END)
+        return self._partitions + self._rest[openmetrics]
 
 
 class _Given(Collector):
@@ -53,34 +67,29 @@ class Exporter:
         allowed: int = 0,
         members: bool = False,
     ) -> None:
-        self.cluster, self.members = cluster, members
+        self.cluster, self.partitions = cluster, PartitionText(cluster, members)
         self.brokers, self.every_s = settings.require_brokers(), every_s
         self.looking = Looking(topology, settings, self._shown, every_s, allowed, members)
 
     def _shown(self, sight: Sight) -> Shown:
         following = sight.following
         conservation = following.conservation
+        in_flight = conservation.in_flight if conservation else 0
         families = [
-            *lag_metrics(sight.picture, self.cluster, self.members, sight.lost_ever),
-            *network_metrics(
-                following.figures, following.residual, conservation.in_flight if conservation else 0, sight.tables
-            ),
+            *group_metrics(sight.picture, self.cluster, sight.lost_ever),
+            *network_metrics(following.figures, following.residual, in_flight, sight.tables),
         ]
         rings = {
             name: {place: (ring[0], ring[-1], len(ring)) for place, ring in mine.items()}
             for name, mine in self.looking.monitor.readings.items()
         }
-        registry = registry_of(families)
-        return Shown(generate_latest(registry), generate_openmetrics(registry), Seen(sight.picture, rings))
+        return Shown(Seen(sight.picture, rings), self.partitions, families)
 
     def metrics(self, openmetrics: bool = False) -> bytes:
         """Of the last look, if it is not old; and how the exporter itself does, always."""
         shown: Shown | None = self.looking.shown
-        own = registry_of(list(self._own()))
-        if not openmetrics:
-            return (b"" if shown is None else shown.text) + generate_latest(own)
-        of_look = b"" if shown is None else shown.openmetrics.removesuffix(b"# EOF\n")
-        return of_look + generate_openmetrics(own)
+        write = generate_openmetrics if openmetrics else generate_latest
+        return (b"" if shown is None else shown.text(openmetrics)) + write(registry_of(list(self._own())))
 
     def _own(self) -> Iterator[Metric]:
         looking = self.looking

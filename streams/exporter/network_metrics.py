@@ -160,8 +160,8 @@ def _of_ticks(figures: Figures) -> Iterator[Metric]:
 
 def _of_nodes(figures: Figures) -> Iterator[Metric]:
     yield _one("icn_nodes_registered", "Registered nodes", len(figures.node_names))
-    states = Counter(node["state"] for node in figures.nodes.values())
-    yield _each("icn_nodes", "Nodes in the newest plan, by state", "state", states.items())
+    states = {state.replace(" ", "_"): number for state, number in figures.node_states.items()}
+    yield _each("icn_nodes", "Registered nodes, by their state in the newest plan", "state", states.items())
     yield _one("icn_targets", "Targets to collect from", len(figures.targets))
     revisions = figures.reputations
     yield _each(

@@ -14,6 +14,7 @@ from streams.domain.ticks import HOUR_MS
 from streams.replay.conservation import OUTCOMES
 
 RECENT_MS = 300_000  # of a rate
+ONLY_SENDS = "only sends"
 BREAK_MS = 300_000  # between two ticks: the network was down
 LEVEL = 0.95  # of the bound on reliability
 
@@ -196,6 +197,15 @@ class Figures:
     def node_names(self) -> list[str]:
         """Registered now."""
         return sorted(name for name, event in self.registered.items() if event["kind"] == "node_registered")
+
+    def state_of(self, name: str) -> str:
+        """Of a registered node, as the newest plan has it: active, busy, degraded, offline; "only sends": it never collected anything."""
+        return str(self.nodes[name]["state"]) if name in self.collected and name in self.nodes else ONLY_SENDS
+
+    @property
+    def node_states(self) -> Counter[str]:
+        """How many registered nodes are in which state."""
+        return Counter(map(self.state_of, self.node_names))
 
     @property
     def outcomes(self) -> Counter[str]:

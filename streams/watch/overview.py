@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -50,7 +49,7 @@ def overview(
         "stages": [_stage(a.name, a.group, figures.stage(a.name), lags, now_ms) for a in topology.agents.values()],
         "windows": [_window(agent.name, lags.get(agent.group), figures) for agent in topology.windows.values()],
         "nodes": len(figures.node_names),
-        "node_states": dict(Counter(node["state"] for node in figures.nodes.values())),
+        "node_states": dict(figures.node_states),
         "targets": len(figures.targets),
         "ticks": _ticks(figures),
         "phoenix": _phoenix(figures),
@@ -196,9 +195,8 @@ def _of_audit(figures: Figures, now_ms: int) -> Iterator[Attention]:
 
 
 def _of_nodes(figures: Figures) -> Iterator[Attention]:
-    names = set(figures.node_names) & figures.collected
     for state in ("offline", "degraded"):
-        if gone := sorted(n for n, node in figures.nodes.items() if node["state"] == state and n in names):
+        if gone := [name for name in figures.node_names if figures.state_of(name) == state]:
             yield Attention(f"{counted(len(gone), 'node')} {state}", "icn node list", _some(gone))
     if demoted := sorted(n for n in figures.node_names if figures.reputations.get(n, {}).get("demoted")):
         what = f"{counted(len(demoted), 'node')} demoted: their claims were inflated"

@@ -12,9 +12,11 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse
 
-from streams.exporter.exporter import generate_openmetrics, registry_of
-from streams.exporter.lag_metrics import GROUP_STATUSES, lag_metrics
+from streams.exporter.burrow import Seen
+from streams.exporter.exporter import Shown, registry_of
+from streams.exporter.group_metrics import GROUP_STATUSES, group_metrics
 from streams.exporter.network_metrics import network_metrics
+from streams.exporter.partition_text import PartitionText
 from tests.exporter.looks import HOSTILE, NOW_MS, TABLES, figures, picture
 from tests.support.tools import tool
 
@@ -25,10 +27,19 @@ def text(families: Iterable[Metric]) -> str:
     return generate_latest(registry_of(list(families))).decode()
 
 
-def samples(families: Iterable[Metric]) -> Samples:
+def lag_text(members: bool = False, lost_ever: int = 1) -> str:
+    """All that is said of lag."""
+    return PartitionText("c", members).text(picture()) + text(group_metrics(picture(), "c", lost_ever))
+
+
+def network_text(residual: int = 0) -> str:
+    return text(network_metrics(figures(), residual, 3, TABLES))
+
+
+def samples(text: str) -> Samples:
     """As a scraper reads them: (name, labels) -> value."""
     found: Samples = {}
-    for family in parse(text(families)):
+    for family in parse(text):
         for sample in family.samples:
             key = (sample.name, tuple(sorted(sample.labels.items())))
             assert key not in found, f"{key} twice"
@@ -42,7 +53,7 @@ def value(found: Samples, name: str, **labels: str) -> float | None:
 
 @pytest.fixture(scope="module")
 def lag() -> Samples:
-    return samples(lag_metrics(picture(), "c", False, 1))
+    return samples(lag_text())
 
 
 def test_names_and_labels_are_those_of_kafka_lag_exporter() -> None:
@@ -61,7 +72,7 @@ def test_names_and_labels_are_those_of_kafka_lag_exporter() -> None:
         "kafka_consumergroup_group_topic_sum_lag": {"cluster_name", "group", "topic"},
     }
     for members in (False, True):
-        found = samples(lag_metrics(picture(), "c", members, 0))
+        found = samples(lag_text(members))
         for name, labels in wanted.items():
             expected = labels | member if members and labels == partition else labels
             seen = {frozenset(key for key, _ in of) for one, of in found if one == name}
@@ -113,12 +124,12 @@ def test_a_verdict_is_one_of_a_closed_set_and_each_trouble_has_its_own(lag: Samp
 def test_a_hostile_name_is_a_label_and_nothing_else(lag: Samples) -> None:
     """Quotes, line ends and backslashes of a group, a topic, a node come back as they were."""
     assert value(lag, "kafka_consumergroup_group_offset", cluster_name="c", group=HOSTILE, topic=HOSTILE, partition="0") == 7  # fmt: skip
-    told = samples(network_metrics(figures(), 0, 0, TABLES))
+    told = samples(network_text())
     assert value(told, "icn_node_reputation_ratio", node=HOSTILE) == 0.4
 
 
 def test_the_network_s_figures_are_what_the_topics_say() -> None:
-    told = samples(network_metrics(figures(), -2, 3, TABLES))
+    told = samples(network_text(-2))
     assert value(told, "icn_stage_records_total", stage="s1_intake") == 10
     assert value(told, "icn_stage_outcomes_total", stage="s1_intake", outcome="rejected") == 2
     assert value(told, "icn_stage_outcomes_total", stage="s1_intake", outcome="rejected:quota") is None
@@ -137,7 +148,7 @@ def test_before_anything_is_there_nothing_is_made_up() -> None:
     from streams.watch.figures import Figures
     from streams.watch.looking import Tables
 
-    told = samples(network_metrics(Figures(), None, 0, Tables({}, {})))
+    told = samples(text(network_metrics(Figures(), None, 0, Tables({}, {}))))
     assert {name for name, _ in told} == {
         "icn_dead_letters_open", "icn_ticks_total", "icn_nodes_registered", "icn_targets", "icn_phoenix_fed_scenarios_total",
     }  # fmt: skip
@@ -145,17 +156,31 @@ def test_before_anything_is_there_nothing_is_made_up() -> None:
 
 def test_promtool_finds_nothing_to_complain_about() -> None:
     """Units, types, help: of every metric that there is."""
-    everything = text([*lag_metrics(picture(), "c", True, 1), *network_metrics(figures(), 0, 0, TABLES)])
+    everything = lag_text(True) + network_text()
     checked = subprocess.run([tool("promtool"), "check", "metrics"], input=everything, capture_output=True, text=True)
     assert (checked.returncode, checked.stdout + checked.stderr) == (0, "")
     assert len(re.findall("^# TYPE", everything, re.M)) > 45
 
 
 def test_openmetrics_says_the_same() -> None:
-    families = [*lag_metrics(picture(), "c", False, 1), *network_metrics(figures(), 0, 0, TABLES)]
+    families = [*group_metrics(picture(), "c", 1), *network_metrics(figures(), 0, 3, TABLES)]
+    shown = Shown(Seen(picture(), {}), PartitionText("c", False), families)
     other = {
         (s.name, tuple(sorted(s.labels.items()))): s.value
-        for family in parse_openmetrics(generate_openmetrics(registry_of(families)).decode())
+        for family in parse_openmetrics(shown.text(True).decode() + "# EOF\n")
         for s in family.samples
     }
-    assert other == samples(families)
+    assert other == samples(shown.text(False).decode()) == samples(lag_text() + network_text())
+    assert len(other) > 100
+
+
+def test_labels_kept_from_look_to_look_are_those_of_the_look() -> None:
+    """A second look, of other groups: nothing of the first is left, and owners are those of now."""
+    for members in (False, True):
+        writer = PartitionText("c", members)
+        first = writer.text(picture())
+        other = picture()
+        groups = {name: group._replace(owners={}) for name, group in other.look.groups.items() if name != "fine"}
+        second = writer.text(other._replace(look=other.look._replace(groups=groups)))
+        assert 'group="fine"' in first and 'group="fine"' not in second
+        assert ("worker-1" in first, "worker-1" in second) == (members, False)
