@@ -6,6 +6,7 @@ commit is no figure, nothing is below 0, nothing is extrapolated.
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
 from collections.abc import Sequence
 from itertools import pairwise
@@ -115,6 +116,13 @@ def of_group(statuses: Sequence[str]) -> str:
 
 def velocity(readings: Sequence[Reading]) -> float | None:
     """Events a second by which the lag grows; below 0 it shrinks. Least squares; None before three readings at different times."""
+    first, last = readings[0], readings[-1]
+    if (
+        len(readings) >= SAMPLES_MIN
+        and first.committed is not None
+        and (first.committed, first.end) == (last.committed, last.end)
+    ):
+        return 0.0  # it stands where it stood
     lags = [max(0, one.end - one.committed) for one in readings if one.committed is not None]
     if len(lags) < SAMPLES_MIN:
         return None
@@ -181,10 +189,12 @@ def risk_of(one: Reading) -> Risk | None:
     return Risk(max(0, one.low - one.committed), max(0, one.committed - one.low), lag / kept if kept > 0 else 0.0)
 
 
-def hot(lags: Sequence[int]) -> list[int]:
-    """Places of those that are further behind than the mean and two standard deviations of all; of at least three."""
-    if len(lags) < HOT_PARTITIONS_MIN:
+def hot(lags: Sequence[int], others: int = 0) -> list[int]:
+    """Places of those that are further behind than the mean and two standard deviations of all; of at least three. others: how many more
+    there are, with nothing behind."""
+    number = len(lags) + others
+    if number < HOT_PARTITIONS_MIN:
         return []
-    mean = sum(lags) / len(lags)
-    sigma = (sum((lag - mean) ** 2 for lag in lags) / len(lags)) ** 0.5
-    return [at for at, lag in enumerate(lags) if lag > mean + HOT_SIGMAS * sigma and lag > 0]
+    mean = sum(lags) / number
+    above = mean + HOT_SIGMAS * math.sqrt(max(0.0, math.fsum([lag * lag for lag in lags]) / number - mean * mean))
+    return [at for at, lag in enumerate(lags) if lag > above and lag > 0]

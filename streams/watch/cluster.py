@@ -92,7 +92,8 @@ class Cluster:
         owned = {name: {(tp.topic, tp.partition): m for m in of for tp in _assigned(m)} for name, of in members.items()}
         for name in committed.keys() & owned.keys():
             # Kafka tells of what was committed; what is owned, and never was, is waited for no less
-            committed[name] = dict.fromkeys(owned[name]) | committed[name]
+            for place in owned[name]:
+                committed[name].setdefault(place, None)
         at_ms = time.time_ns() // 1_000_000
         closed: dict[str, str] = {}
         places = set[Place]().union(*committed.values())
@@ -136,7 +137,7 @@ class Cluster:
                     raise
                 errors[name] = error.args[0].str()
                 continue
-            found[name] = {(tp.topic, tp.partition): tp.offset if tp.offset >= 0 else None for tp in told}
+            found[name] = {(tp.topic, tp.partition): at if (at := tp.offset) >= 0 else None for tp in told}
         return found, errors
 
     def _described(self, names: Sequence[str]) -> dict[str, Sequence[Any]]:

@@ -90,7 +90,7 @@ def with_hot(group: Group, mine: dict[Place, Lag]) -> dict[Place, Lag]:
     for topic, count in of_topic.items():
         lagging = [place for place, one in mine.items() if place[0] == topic and one.lag]
         lags = [mine[place].lag or 0 for place in lagging]
-        for at in hot(lags + [0] * (count - len(lags))) if lags else ():
+        for at in hot(lags, count - len(lags)) if lags else ():
             mine[lagging[at]] = mine[lagging[at]]._replace(is_hot=True)
     return mine
 

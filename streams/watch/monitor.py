@@ -57,9 +57,13 @@ class Monitor:
         began = time.monotonic()
         look = self.cluster.look(groups)
         self._remember(look)
-        ends = look.ends
+        ends, end_of = look.ends, look.ends.get
         left = {
-            name: [at for at in group.committed.items() if at[1] is None or at[1] != ends.get(at[0])]
+            name: [
+                (place, offset)
+                for place, offset in group.committed.items()
+                if offset is None or offset != end_of(place)
+            ]
             for name, group in look.groups.items()
         }
         waits = {
