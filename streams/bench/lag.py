@@ -110,21 +110,15 @@ def bare(admin: AdminClient, names: Sequence[str]) -> None:
 
 def main(name: str, names: Sequence[str]) -> None:
     """One process: looks, of which the first doesn't count."""
+    from streams.exporter.group_text import group_text
     from streams.exporter.partition_text import PartitionText
     from streams.watch.monitor import Monitor
 
     def exported() -> None:
-        from prometheus_client.exposition import generate_latest
-
-        from streams.exporter.exporter import registry_of
-        from streams.exporter.group_metrics import group_metrics
-
         picture = monitor.look(names)
-        partitions.text(picture).encode()
-        generate_latest(registry_of([*group_metrics(picture, "bench", 0)]))
+        (partitions.text(picture) + group_text(picture, "bench")).encode()
 
-    settings = read_settings(load())
-    partitions = PartitionText("bench", False)
+    settings, partitions = read_settings(load()), PartitionText("bench", False)
     admin, monitor = AdminClient(settings.librdkafka()), Monitor(settings)
     cpu, wall = [], []
     for number in range(LOOKS + 1):

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import generate_latest
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 from prometheus_client.registry import Collector, CollectorRegistry
 
 from streams.exporter.burrow import Seen
-from streams.exporter.group_metrics import group_metrics
+from streams.exporter.group_text import group_text
 from streams.exporter.network_metrics import network_metrics
 from streams.exporter.partition_text import PartitionText
 from streams.settings import Settings
@@ -25,19 +25,19 @@ class Shown:
     """One look, for whoever asks. Its text is written when somebody does, and once: most looks are never asked for."""
 
     def __init__(self, seen: Seen, partitions: PartitionText, families: list[Metric]) -> None:
-        self.seen, self._families = seen, families
-        self._write: Callable[[], str] = lambda: partitions.text(seen.picture)
-        self._partitions: bytes | None = None
+        self.seen, self._partitions, self._families = seen, partitions, families
+        self._lag: bytes | None = None
         self._rest: dict[bool, bytes] = {}
 
     def text(self, openmetrics: bool) -> bytes:
         """Without the end mark of OpenMetrics."""
-        if self._partitions is None:
-            self._partitions = self._write().encode()
+        if self._lag is None:
+            picture, cluster = self.seen.picture, self._partitions.cluster
+            self._lag = (self._partitions.text(picture) + group_text(picture, cluster)).encode()
         if openmetrics not in self._rest:
             write = generate_openmetrics if openmetrics else generate_latest
             self._rest[openmetrics] = write(registry_of(self._families)).removesuffix(END)
-        return self._partitions + self._rest[openmetrics]
+        return self._lag + self._rest[openmetrics]
 
 
 class _Given(Collector):
@@ -76,7 +76,7 @@ class Exporter:
         conservation = following.conservation
         in_flight = conservation.in_flight if conservation else 0
         families = [
-            *group_metrics(sight.picture, self.cluster, sight.lost_ever),
+            *self._losses(sight.lost_ever),
             *network_metrics(following.figures, following.residual, in_flight, sight.tables),
         ]
         rings = {
@@ -84,6 +84,12 @@ class Exporter:
             for name, mine in self.looking.monitor.readings.items()
         }
         return Shown(Seen(sight.picture, rings), self.partitions, families)
+
+    def _losses(self, lost_ever: int) -> Iterator[Metric]:
+        name, about = "kafka_lag_exporter_data_loss_partitions", "Partitions found to have lost records to retention"
+        family = CounterMetricFamily(name, about, labels=["cluster_name"])
+        family.add_metric([self.cluster], lost_ever)
+        yield family
 
     def metrics(self, openmetrics: bool = False) -> bytes:
         """Of the last look, if it is not old; and how the exporter itself does, always."""

@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse
 
 from streams.exporter.burrow import Seen
 from streams.exporter.exporter import Shown, registry_of
-from streams.exporter.group_metrics import GROUP_STATUSES, group_metrics
+from streams.exporter.group_text import STATUSES, group_text
 from streams.exporter.network_metrics import network_metrics
 from streams.exporter.partition_text import PartitionText
 from tests.exporter.looks import HOSTILE, NOW_MS, TABLES, figures, picture
@@ -27,9 +27,9 @@ def text(families: Iterable[Metric]) -> str:
     return generate_latest(registry_of(list(families))).decode()
 
 
-def lag_text(members: bool = False, lost_ever: int = 1) -> str:
+def lag_text(members: bool = False) -> str:
     """All that is said of lag."""
-    return PartitionText("c", members).text(picture()) + text(group_metrics(picture(), "c", lost_ever))
+    return PartitionText("c", members).text(picture()) + group_text(picture(), "c")
 
 
 def network_text(residual: int = 0) -> str:
@@ -107,12 +107,11 @@ def test_sums_and_maxima_are_those_of_the_partitions(lag: Samples) -> None:
     assert value(lag, "kafka_consumergroup_group_max_lag_seconds", **group) == 900
     assert value(lag, "icn_consumergroup_retention_ratio", **group) == 1.0
     assert value(lag, "kafka_consumergroup_group_lag_retention_ratio", **group, topic="t", partition="0") == 60
-    assert value(lag, "kafka_lag_exporter_data_loss_partitions_total", cluster_name="c") == 1
 
 
 def test_a_verdict_is_one_of_a_closed_set_and_each_trouble_has_its_own(lag: Samples) -> None:
     group = {"cluster_name": "c", "group": "behind"}
-    of = {status: value(lag, "kafka_consumergroup_group_status", **group, status=status) for status in GROUP_STATUSES}
+    of = {status: value(lag, "kafka_consumergroup_group_status", **group, status=status) for status in STATUSES}
     assert of == {"OK": 0, "WARN": 0, "ERR": 1, "NO_COMMIT": 0, "?": 0}
     troubles = {labels for name, labels in lag if name == "kafka_consumergroup_partition_status"}
     assert {(dict(of)["partition"], dict(of)["status"]) for of in troubles} == {("1", "STALL"), ("3", "WARN"), ("4", "HELD")}  # fmt: skip
@@ -163,8 +162,7 @@ def test_promtool_finds_nothing_to_complain_about() -> None:
 
 
 def test_openmetrics_says_the_same() -> None:
-    families = [*group_metrics(picture(), "c", 1), *network_metrics(figures(), 0, 3, TABLES)]
-    shown = Shown(Seen(picture(), {}), PartitionText("c", False), families)
+    shown = Shown(Seen(picture(), {}), PartitionText("c", False), [*network_metrics(figures(), 0, 3, TABLES)])
     other = {
         (s.name, tuple(sorted(s.labels.items()))): s.value
         for family in parse_openmetrics(shown.text(True).decode() + "# EOF\n")
