@@ -27,6 +27,7 @@ log = logging.getLogger("icn.dashboard")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 STATIC = Path(__file__).parent / "static"
 COOKIE = "icn_token"
+NO_TOKEN = "a token is needed: the address with ?token=…, or Authorization: Bearer …\n"
 VIEWERS_MAX = 500
 WRITE_S = 20.0  # who takes nothing for so long is gone
 SAY_S = 5.0  # somebody who hears nothing for 20 s takes the server for dead
@@ -102,22 +103,16 @@ class Dashboard:
     @web.middleware
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Who asks, and may he? Every answer bears the headers that keep strangers' names from becoming anything else."""
-        if self.tokens is None:
-            if not _is_here(request.host):
-                raise web.HTTPForbidden(text="this page answers only to names of this machine\n")
-            request["role"] = Role.operator
-        elif not request.path.startswith("/static/") and request.path != "/health":
-            given = request.query.get("token") or request.cookies.get(COOKIE) or _bearer(request)
-            role = role_of(self.tokens, given)
-            if role is None:
-                raise web.HTTPUnauthorized(
-                    text="a token is needed: the address with ?token=…, or Authorization: Bearer …\n"
-                )
-            if "token" in request.query:  # not to be left in the address, where it is seen and kept
-                moved = web.HTTPFound("./")
-                moved.set_cookie(COOKIE, given, httponly=True, samesite="Strict", secure=request.secure)
+        if self.tokens is None and not _is_here(request.host):
+            raise web.HTTPForbidden(text="this page answers only to names of this machine\n")
+        if not request.path.startswith("/static/") and request.path != "/health":
+            if self._role(request) is None:
+                raise web.HTTPUnauthorized(text=NO_TOKEN)
+            if self.tokens is not None and "token" in request.query:
+                moved = web.HTTPFound("./")  # in the address it would be seen, and kept
+                token = request.query["token"]
+                moved.set_cookie(COOKIE, token, httponly=True, samesite="Strict", secure=request.secure)
                 raise moved
-            request["role"] = role
         try:
             response = await handler(request)
         except web.HTTPException as error:
@@ -127,8 +122,14 @@ class Dashboard:
             response.headers.update(HEADERS)
         return response
 
+    def _role(self, request: web.Request) -> Role | None:
+        if self.tokens is None:
+            return Role.operator
+        return role_of(self.tokens, request.query.get("token") or request.cookies.get(COOKIE) or _bearer(request))
+
     async def index(self, request: web.Request) -> web.Response:
-        role: Role = request["role"]
+        role = self._role(request)
+        assert role is not None
         text = page(self.topology.deployment, role, self.board.shown(role))
         return web.Response(text=text, content_type="text/html")
 
@@ -140,7 +141,8 @@ class Dashboard:
         """Of what changed, until the viewer goes away, or takes nothing."""
         if self.viewers >= VIEWERS_MAX:
             raise web.HTTPServiceUnavailable(text=f"{VIEWERS_MAX} are looking already\n")
-        role: Role = request["role"]
+        role = self._role(request)
+        assert role is not None
         asked = request.headers.get("Last-Event-ID", "")
         number = int(asked) if asked.isdecimal() and len(asked) < 16 else 0
         if number > self.board.number:  # of a server that is no more
