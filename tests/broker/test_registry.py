@@ -156,8 +156,8 @@ def test_there_is_a_subject_for_each_avro_topic_and_for_no_other(http: Http) -> 
     """Dead letters promise no schema, _schemas is JSON, checkpoints are signed notes."""
     topics = (
         "artifacts.admitted artifacts.decided artifacts.raw assignments batches collections control corroborations idf links metrics "
-        "nodes patterns phoenix.feed phoenix.refused phoenix.rounds priorities receipts reports reputation reputation.log sketches "
-        "targets ticks verdicts votes windows"
+        "nodes patterns phoenix.feed phoenix.refused phoenix.rounds priorities receipts redrives reports reputation reputation.log "
+        "sketches targets ticks verdicts votes windows"
     )
     assert http("GET", "/subjects") == (200, [f"icn.{topic}-value" for topic in topics.split()])
 
