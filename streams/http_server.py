@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from aiohttp import web
 
 
+EVERYWHERE = ("0.0.0.0", "::")
+
+
 def listen(host: str, port: int) -> socket.socket:
     """A socket that listens. Raises BrokerError: the port is taken, or not ours to take."""
     try:
@@ -33,8 +36,9 @@ def address(text: str) -> tuple[str, int]:
 
 
 def url(listening: socket.socket) -> str:
-    """Where a browser finds it."""
+    """Where a browser finds it; what listens everywhere, by this machine's name."""
     host, port = listening.getsockname()[:2]
+    host = socket.gethostname() if host in EVERYWHERE else host
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 

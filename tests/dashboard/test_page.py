@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import socket
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from streams.dashboard.pictures import bars, line, pattern_map, strip
 from streams.dashboard.roles import Role, read_tokens, role_of
 from streams.dashboard.sections import SECTIONS, page, render
 from streams.errors import IcnError
+from streams.http_server import address, listen, url
 from streams.topology import load
 from tests.dashboard.sights import SECRET, highlights, priority, sight
 from tests.exporter.looks import HOSTILE
@@ -172,3 +174,16 @@ def test_pictures_say_in_words_what_they_show_and_draw_nothing_of_nothing() -> N
     assert "nan" not in pattern_map(same, ["a", "b"]), "two patterns at one place"
     heavy = [newest[0] | {"centroid": [{"words": "x", "weight": 1.7e308}]}, newest[1]]
     assert "nan" not in pattern_map(heavy, ["a", "b"])
+
+
+@pytest.mark.parametrize(("given", "shown"), [("127.0.0.1", "127.0.0.1"), ("0.0.0.0", socket.gethostname())])
+def test_the_address_that_is_told_is_one_that_a_browser_finds(given: str, shown: str) -> None:
+    with listen(given, 0) as listening:
+        assert url(listening) == f"http://{shown}:{listening.getsockname()[1]}"
+
+
+def test_addresses_are_read_as_people_write_them() -> None:
+    assert [address(text) for text in ("h:1", "[::1]:80", "0.0.0.0:0")] == [("h", 1), ("::1", 80), ("0.0.0.0", 0)]
+    for wrong in ("", "h", "h:", ":80", "h:x", "h:70000"):
+        with pytest.raises(IcnError, match="no address to listen on"):
+            address(wrong)
