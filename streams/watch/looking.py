@@ -58,7 +58,7 @@ class Looking:
         self.monitor = Monitor(settings, allowed, owners)
         self.following = Following(topology, settings, by_name)
         self.admin = AdminClient(settings.librdkafka())
-        self.lost = set[tuple[str, str, int, int]]()
+        self.losing, self.lost_ever = set[tuple[str, str, int]](), 0
         self.error: str | None = None
         self.took_s: float | None = None
         self.looked_ms: int | None = None  # wall clock of the last good look
@@ -116,6 +116,10 @@ class Looking:
                 if told != self.error:
                     log.warning("%s: looking again", told)
                 self.error = told
+            except Exception as error:  # a bug, or a record that nobody thought of: told, and looked at again
+                if self.error != (told := f"{type(error).__name__}: {error}"):
+                    log.exception("a look failed, looking again")
+                self.error = told
             self._stop.wait(max(0.0, self.every_s - (time.monotonic() - began)))
 
     def look(self) -> None:
@@ -124,14 +128,11 @@ class Looking:
         picture = self.monitor.look()
         self.following.look()
         tables = self._tables()
-        self.lost |= {
-            (name, topic, partition, one.committed or 0)
-            for name, behind in picture.behind.items()
-            for (topic, partition), one in behind.items()
-            if one.lost
-        }
+        losing = {(name, *at) for name, behind in picture.behind.items() for at, one in behind.items() if one.lost}
+        self.lost_ever += len(losing - self.losing)
+        self.losing = losing
         self.took_s = time.monotonic() - began
-        shown = self.show(Sight(picture, self.following, tables, self.took_s, len(self.lost)))
+        shown = self.show(Sight(picture, self.following, tables, self.took_s, self.lost_ever))
         self._shown, self._shown_at, self.looked_ms = shown, time.monotonic(), time.time_ns() // 1_000_000
 
     def _tables(self) -> Tables:

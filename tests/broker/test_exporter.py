@@ -24,6 +24,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse
 from streams.broker.local import LocalBroker
 from streams.codec import encoder
 from streams.watch.following import Following
+from streams.watch.looking import Looking, Sight
 from streams.watch.monitor import Monitor
 from streams.watch.tail import Recreated, Tail
 from tests.exporter.looks import HOSTILE, batch
@@ -257,3 +258,20 @@ def test_looks_cost_the_broker_nothing_between_them(net: Network) -> None:
         began = time.monotonic()
         bodies = {served.get("/metrics")[1] for _ in range(100)}
         assert len(bodies) == 1 and time.monotonic() - began < 30
+
+
+def test_a_look_that_fails_for_a_reason_nobody_thought_of_is_told_and_the_next_is_made(net: Network) -> None:
+    """Else the page would stand still for good."""
+    shown = []
+
+    def show(sight: Sight) -> int:
+        shown.append(sight.took_s)
+        if len(shown) < 3:
+            raise ValueError("a record that nobody thought of")
+        return len(shown)
+
+    looking = Looking(net.topology, net.settings, show, 0.2)
+    looking.start()
+    wait_until(lambda: looking.trouble == "ValueError: a record that nobody thought of", 30, "word of it")
+    wait_until(lambda: looking.is_fresh and looking.shown >= 3, 30, "a good look")
+    looking.stop()
