@@ -7,27 +7,21 @@ from pathlib import Path
 
 import click
 
+from streams.cli.serving import every_option, listen_option
 from streams.cli.show import network, say
 
-EVERY_MIN_S = 0.5
 TOKENS = "dashboard.tokens"
 
 
 @click.command()
-@click.option(
-    "--listen",
-    default="127.0.0.1:8050",
-    show_default=True,
-    metavar="HOST:PORT",
-    help="Where; 0.0.0.0:8050 is everywhere.",
-)
-@click.option("--every", default="2s", show_default=True, help="Between two looks at the cluster.")
+@listen_option(8050)
+@every_option("2s")
 @click.option(
     "--tokens",
     type=click.Path(dir_okay=False, path_type=Path),
     help=f"File with a line `role token` each. Default beyond this machine: <state>/{TOKENS}, made if it is missing.",
 )
-def dashboard(listen: str, every: str, tokens: Path | None) -> None:
+def dashboard(listen: str, every_s: float, tokens: Path | None) -> None:
     """Serve one live page of the network, until Ctrl-C. It only reads, and only topics: it can run far from the workers.
 
     \b
@@ -45,14 +39,7 @@ def dashboard(listen: str, every: str, tokens: Path | None) -> None:
     from streams.dashboard.roles import read_tokens
     from streams.http_server import address, url
     from streams.http_server import listen as listen_on
-    from streams.units import duration_ms
 
-    try:
-        every_s = duration_ms(every) / 1000
-    except (ValueError, OverflowError) as error:
-        raise click.UsageError(f"--every: {error}") from error
-    if every_s < EVERY_MIN_S:
-        raise click.UsageError(f"--every {every}: at least {EVERY_MIN_S:g} s")
     topology, settings = network()
     host, port = address(listen)
     known = read_tokens(tokens or settings.state / TOKENS) if tokens or not _is_loopback(host) else None

@@ -4,20 +4,13 @@ from __future__ import annotations
 
 import click
 
+from streams.cli.serving import every_option, listen_option
 from streams.cli.show import network, say
-
-EVERY_MIN_S = 0.5
 
 
 @click.command()
-@click.option(
-    "--listen",
-    default="127.0.0.1:8000",
-    show_default=True,
-    metavar="HOST:PORT",
-    help="Where; 0.0.0.0:8000 is everywhere.",
-)
-@click.option("--every", default="10s", show_default=True, help="Between two looks at the cluster.")
+@listen_option(8000)
+@every_option("10s")
 @click.option(
     "--cluster", default="", help="Its name in labels and in Burrow's addresses. Default: the deployment's name."
 )
@@ -25,7 +18,7 @@ EVERY_MIN_S = 0.5
     "--allowed", default=0, show_default=True, type=click.IntRange(0), help="Events of lag that count as none."
 )
 @click.option("--members", is_flag=True, help="Label partitions with their owners, as kafka-lag-exporter does.")
-def exporter(listen: str, every: str, cluster: str, allowed: int, members: bool) -> None:
+def exporter(listen: str, every_s: float, cluster: str, allowed: int, members: bool) -> None:
     """Serve metrics of every group on the cluster and of this network, until Ctrl-C. It only reads.
 
     \b
@@ -42,14 +35,7 @@ def exporter(listen: str, every: str, cluster: str, allowed: int, members: bool)
     from streams.exporter.http import serve
     from streams.http_server import address, url
     from streams.http_server import listen as listen_on
-    from streams.units import duration_ms
 
-    try:
-        every_s = duration_ms(every) / 1000
-    except (ValueError, OverflowError) as error:
-        raise click.UsageError(f"--every: {error}") from error
-    if every_s < EVERY_MIN_S:
-        raise click.UsageError(f"--every {every}: at least {EVERY_MIN_S:g} s")
     topology, settings = network()
     with listen_on(*address(listen)) as listening:
         say(f"metrics at {url(listening)}/metrics, a look every {every_s:g} s; Ctrl-C stops it")

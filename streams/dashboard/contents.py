@@ -68,7 +68,6 @@ def contents(topology: Topology, brokers: str, sight: Sight, past: Past) -> dict
         "residual": following.residual,
         "dead": sorted({(at[0].removesuffix(".dlq"), letter.reason) for at, letter in figures.letters.items()}),
         "dead_letters": about["dead_letters"],
-        "took_s": sight.took_s,
     }
 
 

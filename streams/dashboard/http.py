@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ipaddress
-import logging
 import socket
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
@@ -23,7 +22,6 @@ from streams.topology import Topology
 from streams.watch.looking import Looking, Sight
 from streams.words import when
 
-log = logging.getLogger("icn.dashboard")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 STATIC = Path(__file__).parent / "static"
 COOKIE = "icn_token"

@@ -16,6 +16,8 @@ from streams.replay.conservation import OUTCOMES
 RECENT_MS = 300_000  # of a rate
 ONLY_SENDS = "only sends"
 BREAK_MS = 300_000  # between two ticks: the network was down
+ENDED_KEPT = 1_000  # ticks
+KINDS: Mapping[bool | None, str] = {True: "kept", None: "idle", False: "failed"}
 LEVEL = 0.95  # of the bound on reliability
 
 
@@ -80,8 +82,9 @@ class Ticks:
     """Of the newest schedule. ended: slot -> whether it brought something; None: there was nothing to do."""
 
     schedule: str = ""
-    ended: dict[int, bool | None] = field(default_factory=dict)
-    newest_slot: int = -1  # that was planned
+    ended: dict[int, bool | None] = field(default_factory=dict)  # of the newest; the others are only counted
+    counted_to: int = 0  # slots before are not heard of again
+    now: Counter[str] = field(default_factory=Counter)  # kept, idle, and expected: how many slots are over
     newest_ms: int | None = None  # begin of it
     since_ms: int | None = None  # begin of the first one after the last break
     before: Counter[str] = field(default_factory=Counter)  # of schedules before: kept, idle, expected
@@ -96,19 +99,20 @@ class Ticks:
             return
         if event["schedule"] != self.schedule:
             self.before = self.sums
-            self.schedule, self.ended, self.newest_slot = event["schedule"], {}, -1
-        if event["kind"] == "planned":
-            self.newest_slot = max(self.newest_slot, slot)
-        elif event["kind"] == "ended":
+            self.schedule, self.ended = event["schedule"], {}
+            self.now, self.counted_to = Counter(), 0
+        if event["kind"] == "ended" and slot >= self.counted_to and slot not in self.ended:
             self.ended[slot] = event["success"]
+            self.now.update({KINDS[event["success"]]: 1})
+            self.now["expected"] = max(self.now["expected"], slot + 1)
+            if len(self.ended) > 2 * ENDED_KEPT:
+                self.ended = {one: self.ended[one] for one in sorted(self.ended)[-ENDED_KEPT:]}
+                self.counted_to = min(self.ended)
 
     @property
     def sums(self) -> Counter[str]:
         """expected: slots that are over; kept: that brought something; idle: that had nothing to do. The rest failed, or never was."""
-        values = list(self.ended.values())
-        last = max(self.ended, default=-1)
-        now = Counter(kept=values.count(True), idle=values.count(None), expected=last + 1)
-        return self.before + now
+        return self.before + self.now
 
     @property
     def reliability(self) -> float | None:

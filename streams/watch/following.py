@@ -17,7 +17,7 @@ from streams.watch.figures import Figures, Letter, Sealed
 from streams.watch.highlights import Highlights
 from streams.watch.tail import Place, Recreated, Tail
 
-# in this order a dead letter is never seen before what says that it was sent again, and a batch not before its counterpart is asked for
+# small, or compacted; between two topics there is no order
 FOLLOWED = (
     "redrives",
     "control",

@@ -7,14 +7,12 @@ import heapq
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
-from streams.domain.priority import ranked
+from streams.watch.urgency import Event, most_urgent
 
 PER_NODE = 100  # the most urgent artifacts of each node; one that falls behind them is forgotten, even if they fall too
 REVISIONS = 60  # of each node
 FED = 20
-Event = dict[str, Any]
 
 
 @dataclass
@@ -54,21 +52,8 @@ class Highlights:
                 del mine[gone], self.node_of[gone]
 
     def top(self, reputations: Mapping[str, Event], count: int) -> list[Event]:
-        """The most urgent, best first, in the order of `icn top`, each with its node's reputation of now. reputations: newest revisions."""
-        found = []
-        for node, mine in self.urgent.items():
-            revision = reputations.get(node)
-            for event in mine.values():
-                effective = event["effective_reputation"]
-                if revision is not None and revision["revision"] > event["reputation_revision"]:
-                    effective = revision["effective"]
-                if effective > 0:
-                    found.append(event | {"effective_reputation": effective})
-        return heapq.nsmallest(
-            count,
-            found,
-            key=lambda e: (-ranked(e["rank_key"], e["effective_reputation"]), e["canonical_id"], e["dedup_hash"]),
-        )
+        """As `icn top` has them. reputations: newest revisions."""
+        return most_urgent((event for mine in self.urgent.values() for event in mine.values()), reputations, count)
 
     def newest_patterns(self, window: Event | None) -> list[Event]:
         """Of this window, the largest first."""

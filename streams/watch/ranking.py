@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import heapq
 import math
 from collections.abc import Callable
 from typing import Any
 
 from streams.broker.topics import fold
 from streams.codec import Undecodable, decoder
-from streams.domain.priority import ranked, score_now
+from streams.domain.priority import score_now
 from streams.settings import Settings
 from streams.topology import Topology
 from streams.units import duration_ms
 from streams.watch.reputation import reputations
+from streams.watch.urgency import most_urgent
 
 TOP_MAX = 1000
 
@@ -26,15 +26,11 @@ def top(
     node_id: str | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[dict[str, Any]]:
-    """The highest priorities, best first: each the newest priority event with `rank`, `score_now` and its coordinates. node_id: only its
-    artifacts among the first thousand.
-
-    Order: rank_key + log2(effective reputation), which time doesn't change; ties by canonical_id. The reputation is the node's newest
-    revision, not the one that was stamped on the artifact: a demoted node's artifacts sink, all of them. Score 0 is unranked.
+    """The highest priorities in the order of `most_urgent`: each the newest priority event with `rank`, `score_now` and its coordinates.
+    node_id: only its artifacts among the first thousand.
     """
     decode = decoder("priority")
     newest: dict[bytes, dict[str, Any]] = {}
-    standing: dict[str, tuple[float, int]] = {}
     name = topology.topic("priorities").name
     for message in fold(settings, name, progress=progress):
         try:
@@ -42,17 +38,7 @@ def top(
         except Undecodable:  # not ours; icn replay says where it is
             continue
         newest[event["dedup_hash"]] = event | {"at": f"{name}/{message.partition()}/{message.offset()}"}
-    for name_of, revision in reputations(topology, settings).items():
-        standing[name_of] = (revision["effective"], revision["revision"])
-    for event in newest.values():
-        if (now := standing.get(event["node_id"])) is not None and now[1] > event["reputation_revision"]:
-            event["effective_reputation"], event["reputation_revision"] = now
-    eligible = [e for e in newest.values() if e["rank_key"] is not None and e["effective_reputation"] > 0]
-    best = heapq.nsmallest(
-        TOP_MAX if node_id else min(count, TOP_MAX),
-        eligible,
-        key=lambda e: (-ranked(e["rank_key"], e["effective_reputation"]), e["canonical_id"], e["dedup_hash"]),
-    )
+    best = most_urgent(newest.values(), reputations(topology, settings), TOP_MAX if node_id else min(count, TOP_MAX))
     half_life_ms = duration_ms(topology.protocol["priority"]["half_life"])
     for rank, event in enumerate(best, 1):
         base = math.fsum((event["threat_term"], event["opportunity_term"], event["confidence_term"]))

@@ -73,3 +73,12 @@ def test_a_rate_forgets_what_is_older_than_five_minutes() -> None:
     assert stage.per_second(NOW_MS) == 1.0
     assert stage.per_second(NOW_MS + 300_001) == 0.0
     assert (stage.records, stage.batches, stage.applied) == (900, 2, {0: {"artifacts.raw": 899}})
+
+
+def test_years_of_ticks_are_counted_and_only_the_newest_are_kept() -> None:
+    """A tick that is said again counts once, also one that is long over."""
+    told = ended([slot % 10 != 0 for slot in range(5_000)])
+    for slot in (4_999, 3):
+        told.take("ticks", tick("ended", slot, True), NOW_MS)
+    assert (told.ticks.sums["kept"], told.ticks.sums["expected"]) == (4_500, 5_000)
+    assert len(told.ticks.ended) <= 2_000 and max(told.ticks.ended) == 4_999
