@@ -38,9 +38,10 @@ def _die_with_parent() -> None:
 class LocalBroker:
     """Start, stop and look at the brokers of one folder."""
 
-    def __init__(self, state: Path, nodes: int = 1) -> None:
+    def __init__(self, state: Path, nodes: int = 1, behind: tuple[int, int] | None = None) -> None:
+        """behind: of a lone node, one more port, and the port of the proxy through which it is reached."""
         self.folder = state / "broker"
-        self.nodes = nodes
+        self.nodes, self.behind = nodes, behind
 
     @property
     def bootstrap(self) -> str:
@@ -161,7 +162,7 @@ class LocalBroker:
                 )
         home.mkdir(exist_ok=True)
         properties = home / "server.properties"
-        properties.write_text(server_properties(node, home, ports))
+        properties.write_text(server_properties(node, home, ports, self.behind))
         (home / "log4j2.xml").write_text(LOG4J.format(log=home / "kafka.log"))
         heap = os.environ.get("ICN_KAFKA_HEAP", "512m")
         run = [

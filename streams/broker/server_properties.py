@@ -14,9 +14,16 @@ LOG4J = """<Configuration status="ERROR"><Appenders>
 """
 
 
-def server_properties(node: int, home: Path, ports: Sequence[tuple[int, int]]) -> str:
-    """The file's text. node: from 1. home: its folder. ports: (client, controller) of each node."""
+def server_properties(
+    node: int, home: Path, ports: Sequence[tuple[int, int]], behind: tuple[int, int] | None = None
+) -> str:
+    """The file's text. node: from 1. home: its folder. ports: (client, controller) of each node. behind: one more port for clients, and
+    what they are told it is: that of a proxy before it."""
     settings = _settings(node, home, ports)
+    if behind is not None:
+        settings["listeners"] += f",BEHIND://127.0.0.1:{behind[0]}"
+        settings["advertised.listeners"] += f",BEHIND://127.0.0.1:{behind[1]}"
+        settings["listener.security.protocol.map"] += ",BEHIND:PLAINTEXT"
     return "".join(f"{key}={value}\n" for key, value in settings.items())
 
 

@@ -45,6 +45,7 @@ COMMANDS = {
     "replay": "replay",
     "rebuild": "rebuild",
     "audit": "audit",
+    "certify": "certify",
     "soak": "soak",
     "check": "check",
     "status": "status",

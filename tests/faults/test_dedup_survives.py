@@ -10,8 +10,10 @@ import time
 import psutil
 from confluent_kafka import Producer
 
-from streams.bench.load import admitted_records
-from tests.support.fold import decisions_are_true, events_in_order
+from streams.bench.load import admitted_records, artifact
+from streams.certify.checks import Checks
+from streams.certify.truth import check_decisions
+from tests.support.fold import events_in_order
 from tests.support.network import Network, lag_of, wait_until
 
 UNIQUE_SHARE = 4  # one in four
@@ -42,9 +44,10 @@ def check(net: Network, feed: Feed, faults: int, what: str) -> None:
     """All decided, everything true."""
     feed.some(feed.count)
     wait_until(lambda: lag_of(net, "s2") == 0, 120, "lag 0")
-    counts = decisions_are_true(
-        events_in_order(net.settings, net.topic("artifacts.decided")), feed.count, feed.count // UNIQUE_SHARE
-    )
+    checks, ids = Checks(), {artifact(number)["artifact_id"] for number in range(feed.count)}
+    decided = events_in_order(net.settings, net.topic("artifacts.decided"))
+    counts = check_decisions(checks, decided, ids, feed.count // UNIQUE_SHARE)
+    assert checks.passed, checks.failed
     print(f"\n{what}: {faults} faults, {sum(counts.values())} decisions compared with the truth: {dict(counts)}")
 
 

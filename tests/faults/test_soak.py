@@ -23,7 +23,7 @@ from streams.replay.conservation import balance
 from streams.replay.coordination import verify_coordinator
 from streams.runtime.rules import rule_version
 from streams.settings import read_settings
-from streams.topology import parse
+from streams.topology import PACKAGE, parse
 from tests.support import web
 from tests.support.fold import events
 from tests.support.network import wait_until
@@ -31,7 +31,7 @@ from tests.support.processes import clean_env, kill_child, start_icn
 from tests.support.web import Handler, Site, site
 
 LONG_SLOTS = 200  # such a run has the machine for itself
-CLOCK = Path(__file__).parents[1] / "support" / "clock"
+CLOCK = PACKAGE / "certify" / "clock"
 MINUTES = float(os.environ.get("ICN_TEST_SOAK_MINUTES", "2"))
 TARGETS = 3
 CADENCE_S = float(os.environ.get("ICN_TEST_SOAK_CADENCE_S", "4"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, TopicPartition
@@ -47,28 +46,3 @@ def events_in_order(settings: Settings, topic: str) -> list[dict[str, Any]]:
     """The same, each partition in the order of its offsets."""
     messages = sorted(read_all(settings, topic), key=lambda m: (m.partition(), m.offset()))
     return [decode_any(message.value())[1] for message in messages]
-
-
-def decisions_are_true(decided: list[dict[str, Any]], artifacts: int, unique: int) -> Counter[str]:
-    """Check decided events against the truth; return how many of each decision.
-
-    Each artifact exactly once; exactly one UNIQUE per content; sightings of a content counted 1, 2, 3 … without hole or repeat; versions
-    and best confidence as the order of the events says.
-    """
-    ids = [event["facts"]["artifact_id"] for event in decided]
-    assert len(ids) == len(set(ids)), f"{len(ids) - len(set(ids))} artifacts decided twice"
-    assert len(ids) == artifacts, f"{artifacts - len(ids)} artifacts lost"
-    best: dict[bytes, tuple[int, int, float, str]] = {}
-    for event in decided:
-        key = event["facts"]["dedup_hash"]
-        confidence = event["facts"]["confidence"]
-        version, sightings, highest, canonical = best.get(key, (0, 0, -1.0, event["facts"]["artifact_id"]))
-        expected = "UNIQUE" if sightings == 0 else "UPGRADED" if confidence > highest else "DUPLICATE"
-        assert event["decision"] == expected, (event, best.get(key))
-        assert event["sightings"] == sightings + 1, (event, best.get(key))
-        assert event["canonical_id"] == canonical
-        version += expected != "DUPLICATE"
-        assert event["version"] == version
-        best[key] = (version, sightings + 1, max(confidence, highest), canonical)
-    assert len(best) == unique
-    return Counter(event["decision"] for event in decided)

@@ -1,0 +1,1 @@
+"""The system tries to falsify itself: trials on a real broker, each with a control that must fail."""
