@@ -9,6 +9,7 @@ from confluent_kafka import Producer
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from streams.audit.audit import KNOWN_TYPES
+from streams.audit.seal.keys import private_key
 from streams.audit.tampering.copy import Copy, load
 from streams.audit.tampering.tamper import FAULTS, tamper
 from streams.audit.verify.note import Key, parse_key
@@ -45,7 +46,8 @@ def run(stand: Stand, checks: Checks, rng: random.Random) -> None:
     for name, fault in FAULTS.items():
         for _ in range(PLACES if fault.is_at_a_record else 1):
             item = rng.choice(copy.items[2:-2])
-            key = Ed25519PrivateKey.generate()
+            # a second history needs the sealer's own key: as if it were stolen
+            key = private_key(stand.settings.state / "keys", "sealer") if name == "fork" else Ed25519PrivateKey.generate()
             try:
                 forged = tamper(copy, name, item.offset, key)
             except Exception as error:  # that place has no next record of its run
