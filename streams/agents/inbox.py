@@ -62,12 +62,13 @@ class Inbox:
 
     def _start(self, name: str, alias: str, at_ms: int) -> None:
         asked = [TopicPartition(name, p, max(0, at_ms)) for a, p in self.read if a == alias]
+        before = ends(self.consumer, name)  # what comes while we ask is behind them
         try:
             found = self.consumer.offsets_for_times(asked, timeout=30)
         except KafkaException as error:
             raise BrokerError(f"{name}: {error.args[0].str()}", "is the broker running? icn broker status") from error
-        for at, (_, end) in zip(found, (ends(self.consumer, name)[at.partition] for at in found), strict=True):
-            self.read[alias, at.partition] = at.offset if at.offset >= 0 else end
+        for at in found:
+            self.read[alias, at.partition] = at.offset if at.offset >= 0 else before[at.partition][1]
 
     def poll(self, timeout_s: float) -> set[str]:
         """Take in what has come; of which sources something is waiting."""

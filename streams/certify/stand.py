@@ -26,7 +26,7 @@ from streams.broker.registrations import register
 from streams.broker.topics import fold
 from streams.certify import broken
 from streams.codec import decode_any, encoder
-from streams.sdk import Node
+from streams.sdk import Judge, Node
 from streams.settings import Settings, read_settings
 from streams.topology import Topology, default_path, parse
 
@@ -134,8 +134,12 @@ class Stand:
             register(self.topology, self.settings, name, principal=principal or f"p-{name}")
 
     def node(self, name: str, **options: Any) -> Node:
-        """An SDK node of this deployment."""
-        return Node(name, topology=self.topology, **options)
+        """An SDK node of this deployment, whatever ICN_… says."""
+        return Node(name, broker=self.settings.brokers, state=self.settings.state, topology=self.topology, **options)
+
+    def judge(self, name: str) -> Judge:
+        """The same for a judge."""
+        return Judge(name, broker=self.settings.brokers, state=self.settings.state, topology=self.topology)
 
     def tick(self, slot_ms: int, cadence_ms: int) -> None:
         """Of a deployment in simulated time, as the emitter would write it."""

@@ -91,8 +91,7 @@ def _broker() -> Iterator[tuple[Any, Any, Path, str]]:
     folder = settings.state.absolute() / FOLDER
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    given = settings.brokers if os.environ.pop("ICN_BROKERS", "") else ""
-    os.environ.pop("ICN_STATE", None)  # each deployment has its own
+    given = os.environ.get("ICN_BROKERS", "")
     if given:
         yield given, topology, folder, ""
         return

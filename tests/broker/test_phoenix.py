@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import Consumer, Producer
 
 from streams import codec
+from streams.agents import inbox
 from streams.agents.ticks import TICK
 from streams.broker.registrations import register_judge
 from streams.errors import IcnError
@@ -185,6 +186,25 @@ def test_killed_at_any_moment_it_feeds_no_more_than_100_in_60_minutes_and_none_t
         assert result.findings == [] and result.batches == 150
         print(f"{kills} kills; {result.compared} records compared")
         assert kills >= 5
+
+
+def test_what_comes_while_it_takes_over_is_not_passed_over(written: Written, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is there when it asks from where to read; forty artifacts are, a moment later."""
+    asked: list[str] = []
+
+    class Interrupted(Consumer):
+        def offsets_for_times(self, partitions: Any, *rest: Any, **more: Any) -> Any:
+            found = super().offsets_for_times(partitions, *rest, **more)
+            if "priorities" in partitions[0].topic:
+                load(written, 0, 40)
+                written.flush()
+            asked.append(partitions[0].topic)
+            return found
+
+    monkeypatch.setattr(inbox, "Consumer", Interrupted)
+    written.process = written.taken_over()
+    assert len(asked) == 4 and len(written.round(FIRST_MS)) == 10
+    assert written.verify().findings == []
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Mapping
 from typing import Any
 
 from streams.certify.checks import Checks
@@ -63,7 +64,13 @@ def _life(stand: Stand, checks: Checks, artifact_id: str) -> None:
         topic, partition, offset = step["at"].rsplit("/", 2)
         record = record_at(stand.settings, topic, int(partition), int(offset))
         held = {} if record is None else decode_any(record.value())[1]
-        plain = {name: value for name, value in held.items() if isinstance(value, int | float | str)}
-        is_there = bool(plain) and all(step["event"].get(name) == value for name, value in plain.items())
+        is_there = bool(held) and _same(held, step["event"])
         checks.count("its coordinates hold it", 1, [] if is_there else [step["at"]])
         checks.evidence += [step["at"]][: max(0, 3 - len(checks.evidence))]
+
+
+def _same(held: Mapping[str, Any], told: Mapping[str, Any]) -> bool:
+    """In numbers and words, also of what is nested; JSON shows bytes in its own way."""
+    plain = [told.get(name) == value for name, value in held.items() if isinstance(value, int | float | str)]
+    nested = [_same(value, told[name]) for name, value in held.items() if isinstance(value, dict)]
+    return all(plain) and all(nested) and bool(plain or nested)

@@ -14,7 +14,6 @@ from streams.certify.stand import Stand
 from streams.codec import encoder
 from streams.domain.identity import MAC_HEADER, sign
 from streams.errors import IcnError
-from streams.sdk.judge import Judge
 
 BOASTS, FACTS, FORGED = 12, 12, 150
 BOAST = {"threat_level": 10.0, "opportunity_value": 10.0, "confidence": 0.95}
@@ -43,7 +42,7 @@ def run(stand: Stand, checks: Checks, rng: random.Random) -> None:
         lifted = _newest(stand, "boaster")["score"]
         checks.count("its friends don't lift it", len(by_friends), [f"{lifted}"] if lifted > 0.5 else [], f"{lifted}")
         refused = _votes_that_must_not_count(stand, checks, [one.artifact_id for one in told], true[0].artifact_id)
-        with Judge("examiner", state=stand.settings.state, topology=stand.topology) as judge:
+        with stand.judge("examiner") as judge:
             for one in true:
                 checks.same("a judge's word counts", judge.confirm(one.artifact_id).ignored, None, one.artifact_id)
             verdicts = 0
@@ -82,7 +81,7 @@ def run(stand: Stand, checks: Checks, rng: random.Random) -> None:
 def _votes_that_must_not_count(stand: Stand, checks: Checks, boasts: list[str], fact: str) -> int:
     """By nobody, by somebody with a wrong token, by its accomplice for it and against another; how many."""
     floor_before = _newest(stand, "modest")["effective"]
-    with Judge("accomplice", state=stand.settings.state, topology=stand.topology) as judge:
+    with stand.judge("accomplice") as judge:
         checks.same("an accomplice's word counts nothing", judge.confirm(boasts[0]).ignored, "own_artifact")
         found = judge.find(fact)
         verdict = judge._verdict(found, "refuted", "it is false")  # its own, then forged for others
