@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from pathlib import Path
@@ -126,6 +127,15 @@ def current(name: str) -> Callable[[bytes], bytes]:
     return lambda value: value if value[:HEADER_BYTES] == head else encode(decode(value))
 
 
+def why(error: Exception) -> str:
+    """An error's kind and words, the same for the same bytes: fastavro tells the address of what it reads from, and dead letters are
+    compared by replay."""
+    return f"{type(error).__name__}: {_ADDRESS.sub('…', str(error))}"
+
+
+_ADDRESS = re.compile(r"<[^<>]* at 0x[0-9a-f]+>")
+
+
 def decoder(name: str) -> Callable[[bytes], dict[str, Any]]:
     """A function wire bytes -> record of the current schema. It raises Undecodable; trailing bytes are refused."""
     writers = {int(ids()[name]["id"]): parsed(name)}
@@ -150,7 +160,7 @@ def decoder(name: str) -> Callable[[bytes], dict[str, Any]]:
         except (
             Exception
         ) as error:  # fastavro raises EOFError, struct.error, IndexError, ValueError, OverflowError … on garbage
-            raise Undecodable("not_avro", f"not a record of schema {name}: {type(error).__name__}: {error}") from error
+            raise Undecodable("not_avro", f"not a record of schema {name}: {why(error)}") from error
         if stream.tell() != len(value):
             raise Undecodable("not_avro", f"{len(value) - stream.tell()} bytes after the end of the {name} record")
         return record

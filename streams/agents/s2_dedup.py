@@ -7,7 +7,7 @@ import struct
 from streams.agents.deadletters import dead_letter
 from streams.agents.receipts import Receipts
 from streams.avro import avro_bytes, slicer, zigzag
-from streams.codec import current, encoder, header
+from streams.codec import current, encoder, header, why
 from streams.domain.dedup import (
     DUPLICATE,
     UNIQUE,
@@ -100,7 +100,7 @@ class _Decider:
                     record = record._replace(value=now)
                 artifacts.append((key, record, take(now)))
             except (ValueError, IndexError, struct.error) as error:  # the topic is ours, so this is somebody's mistake
-                dead_letter(self.context, batch, record, "not_avro", f"{type(error).__name__}: {error}", decided)
+                dead_letter(self.context, batch, record, "not_avro", why(error), decided)
         return artifacts
 
     def _corroborate(

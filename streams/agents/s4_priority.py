@@ -9,7 +9,7 @@ from typing import Any
 
 from streams.agents.deadletters import dead_letter
 from streams.avro import slicer, zigzag
-from streams.codec import HEADER_BYTES, current, decoder, encoder
+from streams.codec import HEADER_BYTES, current, decoder, encoder, why
 from streams.domain.dedup import DUPLICATE, UNIQUE, UPGRADED
 from streams.domain.priority import Weights, score
 from streams.runtime.stage import Batch, Context, Decided, Record, Rows, Stage, look_up
@@ -106,7 +106,7 @@ class _Decider:
                 return None
             return dict(zip(_WANTED, self.slice(value), strict=False))
         except (ValueError, IndexError, struct.error) as error:  # the topic is ours, so this is somebody's mistake
-            dead_letter(self.context, batch, record, "not_avro", f"{type(error).__name__}: {error}", decided)
+            dead_letter(self.context, batch, record, "not_avro", why(error), decided)
             return None
 
     def _decided(self, event: dict[str, Any], dedup_hash: bytes, known: _Known, decided: Decided) -> Scored:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from streams.broker.topics import fold
 from streams.codec import Undecodable, decode_any, jsonable
@@ -245,8 +246,9 @@ class _Verification:
         if wanted is None:
             self._find("INVENTED", where, f"no input gives this output: origin {output.origin}")
         elif wanted != output.digest:
-            recorded = jsonable(decode_any(value)[1]) if value else None
-            self._find("DIFFERS", where, f"recomputing gives other bytes: origin {output.origin}; recorded {recorded}")
+            self._find(
+                "DIFFERS", where, f"recomputing gives other bytes: origin {output.origin}; recorded {_shown(value)}"
+            )
 
     def _ends(self, history: History) -> dict[int, dict[str, int]]:
         return {partition: history.applied(self.stage.agent, partition) for partition in history.of(self.stage.agent)}
@@ -258,6 +260,14 @@ class _Verification:
             for where, origin in ahead:
                 if _is_ahead(origin, ends):
                     self._find("INVENTED", where, f"its input was never decided: origin {origin}")
+
+
+def _shown(value: bytes | None) -> Any:
+    """What is there, for people: a dead letter may be anything."""
+    try:
+        return jsonable(decode_any(value)[1]) if value else None
+    except Undecodable:
+        return f"{len(value or b'')} bytes that are no record"
 
 
 def _is_ahead(origin: Origin, ends: dict[int, dict[str, int]]) -> bool:

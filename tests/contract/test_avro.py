@@ -12,7 +12,7 @@ import pytest
 
 from streams import codec
 from streams.avro import avro_bytes, slicer, zigzag
-from streams.bench.load import admitted_records
+from streams.bench.load import admitted_records, artifact
 
 WANTED = ("dedup_hash", "source_digest", "confidence", "raw_ms", "artifact_id", "node_id")
 BORDERS = [
@@ -69,6 +69,20 @@ def test_an_event_cut_anywhere_within_its_facts_is_an_error() -> None:
     for cut in range(codec.HEADER_BYTES, end):
         with pytest.raises((IndexError, ValueError, struct.error)):
             take(value[:cut])
+
+
+def test_the_same_bytes_are_refused_in_the_same_words() -> None:
+    """A dead letter quotes them, and replay compares it byte for byte: nothing of where a process had it in its memory."""
+    whole, decode, refused = codec.encoder("artifact")(artifact(1)), codec.decoder("artifact"), 0
+    for cut in range(len(whole)):
+        told = set()
+        for value in (whole[:cut], bytes(bytearray(whole[:cut]))):
+            with pytest.raises(codec.Undecodable) as error:
+                decode(value)
+            told.add(str(error.value))
+            refused += 1
+        assert len(told) == 1 and " at 0x" not in told.pop()
+    print(f"{refused} refusals")
 
 
 def test_a_negative_length_is_an_error() -> None:
