@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -194,6 +195,7 @@ class Sealer:
     def finish(self) -> None:
         """Seal what is there, at the end; nobody is told, since that would be one record more, on a log that is closed by now."""
         self.said = lambda _: None
+        self.every_s = math.inf  # once, when all of it is there
         deadline = time.monotonic() + 10
         while time.monotonic() < deadline:
             before = {n: p.writer.size for n, p in self.partitions.items()}
