@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import random
 import shutil
 from typing import Any
@@ -27,6 +28,7 @@ def certify_faults(names: tuple[str, ...], duration: str, seed: int | None, as_j
         raise IcnError(f"--duration: {error}", "for example: --duration 10m") from error
     faults = matrix.named(of)
     seed = random.randrange(1 << 30) if seed is None else seed
+    logging.getLogger("icn.sdk").setLevel(logging.ERROR)  # that nodes wait is what is tried
     folder = network(broker=False)[1].state.absolute() / f"certify-{what}"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
