@@ -66,15 +66,21 @@ def named(names: Collection[str]) -> list[Claim]:
 
 
 def run(
-    brokers: str, folder: Path, claims: Collection[Claim], seed: int, say: Say, done: Callable[[Result], None]
+    brokers: str,
+    folder: Path,
+    claims: Collection[Claim],
+    seed: int,
+    keep: bool,
+    say: Say,
+    done: Callable[[Result], None],
 ) -> list[Result]:
-    """done: told of each as it is through. A trial that is stuck has failed, and the next one begins."""
+    """done: told of each as it is through. keep: the deployments' topics, too. A trial that is stuck has failed, and the next one begins."""
     results = {claim.name: Result(claim) for claim in claims}
     for kind, names in ORDER.items():
         here = [name for name in names if name in results and kind in stands_of(results[name].claim)]
         if not here:
             continue
-        with stand_of(brokers, folder / kind, say, whole=True, **CHANGES[kind]) as stand:
+        with stand_of(brokers, folder / kind, keep, say, whole=True, **CHANGES[kind]) as stand:
             stand.worker()
             for name in here:
                 say(f"{name} …")
@@ -99,8 +105,8 @@ def try_it(stand: Stand, result: Result, rng: random.Random) -> None:
 
 
 @contextmanager
-def stand_of(brokers: str, folder: Path, say: Say, **how: Any) -> Iterator[Stand]:
-    """A deployment for some trials. Its topics are deleted afterwards; its folder stays."""
+def stand_of(brokers: str, folder: Path, keep: bool, say: Say, **how: Any) -> Iterator[Stand]:
+    """A deployment for some trials. Its topics are deleted afterwards, unless they are kept; its folder stays."""
     folder.mkdir(parents=True, exist_ok=True)
     say(f"a deployment of its own in {folder} …")
     stand = Stand(brokers, folder, **how)
@@ -108,4 +114,5 @@ def stand_of(brokers: str, folder: Path, say: Say, **how: Any) -> Iterator[Stand
         yield stand
     finally:
         stand.close()
-        stand.remove()
+        if not keep:
+            stand.remove()

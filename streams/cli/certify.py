@@ -25,6 +25,7 @@ FOLDER = "certify"
 @click.option(
     "--controls", is_flag=True, help="Each trial once more with a part that is broken on purpose: it must fail."
 )
+@click.option("--keep", is_flag=True, help="Keep topics and broker data, to look up the evidence's coordinates.")
 @click.option("--seed", type=int, help="Of all chance in it; printed, so that a failure can be seen again.")
 @click.option("--html", type=click.Path(path_type=Path), help="Write a report that needs nothing else.")
 @click.option("--check", type=click.Path(path_type=Path), help="A certificate: verify it, and the evidence beside it.")
@@ -35,6 +36,7 @@ FOLDER = "certify"
 def certify(
     names: tuple[str, ...],
     controls: bool,
+    keep: bool,
     seed: int | None,
     html: Path | None,
     check: Path | None,
@@ -70,10 +72,14 @@ def certify(
         sys.exit(certify_faults(names, duration, seed, as_json))
     claims = named(names)
     seed = random.randrange(1 << 30) if seed is None else seed
-    with _broker() as (settings, topology, folder, kafka):
+    with _broker(keep) as (settings, topology, folder, kafka):
         say(f"seed {seed}: icn certify {' '.join(names)}{' ' * bool(names)}--seed {seed} does the same again")
-        made = _certificate(settings, topology, folder, kafka, claims, seed, controls)
+        made = _certificate(settings, topology, folder, kafka, claims, seed, controls, keep)
     _write(made, folder, html)
+    if keep:
+        say(
+            f"to look: icn --state {folder} broker start; icn --topology {folder}/now/topology.yaml cat TOPIC, as the evidence says"
+        )
     if as_json:
         print_json(made)
     else:
@@ -82,7 +88,7 @@ def certify(
 
 
 @contextmanager
-def _broker() -> Iterator[tuple[Any, Any, Path, str]]:
+def _broker(keep: bool) -> Iterator[tuple[Any, Any, Path, str]]:
     """The given one, else one for this; with its version where we know it."""
     from streams.broker.java import KAFKA_VERSION
     from streams.broker.local import LocalBroker
@@ -100,11 +106,12 @@ def _broker() -> Iterator[tuple[Any, Any, Path, str]]:
         yield broker.start(owned=True, say=say), topology, folder, KAFKA_VERSION
     finally:
         broker.stop()
-        shutil.rmtree(folder / "broker", ignore_errors=True)
+        if not keep:
+            shutil.rmtree(folder / "broker", ignore_errors=True)
 
 
 def _certificate(
-    brokers: str, topology: Any, folder: Path, kafka: str, claims: Any, seed: int, with_controls: bool
+    brokers: str, topology: Any, folder: Path, kafka: str, claims: Any, seed: int, with_controls: bool, keep: bool
 ) -> dict[str, Any]:
     """Signed."""
     from streams.audit.seal.keys import private_key
@@ -113,7 +120,7 @@ def _certificate(
     from streams.certify.claims import CLAIMS
 
     began = time.monotonic()
-    results = suite.run(brokers, folder, claims, seed, say, _say_result)
+    results = suite.run(brokers, folder, claims, seed, keep, say, _say_result)
     controls = []
     for claim in claims if with_controls else ():
         say(f"control of {claim.name}: {tried_with.what_is_broken(claim)} …")

@@ -47,7 +47,9 @@ def run(stand: Stand, checks: Checks, rng: random.Random) -> None:
         for _ in range(PLACES if fault.is_at_a_record else 1):
             item = rng.choice(copy.items[2:-2])
             # a second history needs the sealer's own key: as if it were stolen
-            key = private_key(stand.settings.state / "keys", "sealer") if name == "fork" else Ed25519PrivateKey.generate()
+            key = (
+                private_key(stand.settings.state / "keys", "sealer") if name == "fork" else Ed25519PrivateKey.generate()
+            )
             try:
                 forged = tamper(copy, name, item.offset, key)
             except Exception as error:  # that place has no next record of its run
