@@ -74,7 +74,7 @@ def run(
     say: Say,
     done: Callable[[Result], None],
 ) -> list[Result]:
-    """done: told of each as it is through. keep: the deployments' topics, too. A trial that is stuck has failed, and the next one begins."""
+    """done: told of each as it is through. keep: topics, too. A trial that is stuck has failed, and the next one begins."""
     results = {claim.name: Result(claim) for claim in claims}
     for kind, names in ORDER.items():
         here = [name for name in names if name in results and kind in stands_of(results[name].claim)]

@@ -77,9 +77,8 @@ def certify(
         made = _certificate(settings, topology, folder, kafka, claims, seed, controls, keep)
     _write(made, folder, html)
     if keep:
-        say(
-            f"to look: icn --state {folder} broker start; icn --topology {folder}/now/topology.yaml cat TOPIC, as the evidence says"
-        )
+        say(f"to look up evidence: icn --state {folder} broker start, then")
+        say(f"icn --topology {folder}/now/topology.yaml cat TOPIC --partition P --offset N --count 1")
     if as_json:
         print_json(made)
     else:
