@@ -26,6 +26,7 @@ from streams.broker.registrations import register
 from streams.broker.topics import fold
 from streams.certify import broken
 from streams.codec import decode_any, encoder
+from streams.runtime.worker import LIFELINE
 from streams.sdk import Judge, Node
 from streams.settings import Settings, read_settings
 from streams.topology import Topology, default_path, parse
@@ -61,6 +62,7 @@ class Stand:
         self.folder = folder
         self.workers: list[subprocess.Popen[bytes]] = []
         self.log = (folder / "workers.log").open("ab")
+        self._lifeline, self._our_end = os.pipe()  # however this process ends, its workers do
         Admin(self.settings).apply(self.topology)
         claim(self.topology, self.settings)
 
@@ -92,7 +94,15 @@ class Stand:
     def process(self, *arguments: str, **env: str) -> subprocess.Popen[bytes]:
         """Start a command that runs until it is asked to end."""
         command = [sys.executable, *broken.module("streams"), *arguments]
-        return subprocess.Popen(command, env=self.env | env, stdout=self.log, stderr=self.log, start_new_session=True)
+        held = {LIFELINE: str(self._lifeline)}
+        return subprocess.Popen(
+            command,
+            env=self.env | held | env,
+            stdout=self.log,
+            stderr=self.log,
+            start_new_session=True,
+            pass_fds=[self._lifeline],
+        )
 
     def restored_worker(self) -> subprocess.Popen[bytes]:
         """Start `icn worker`, alone; return once every stage owns its partitions and has its tables back."""
@@ -193,6 +203,8 @@ class Stand:
                 worker.kill()
                 worker.wait(10)
         self.log.close()
+        os.close(self._lifeline)
+        os.close(self._our_end)
 
 
 def wait_until(condition: Callable[[], Any], timeout_s: float, what: str) -> Any:
