@@ -134,7 +134,7 @@ class Cluster:
     def _is_asked(self, name: str, groups: Sequence[str]) -> bool:
         if self.wanted is not None and not self.wanted(name):
             return False
-        return not groups or any(name == one or fnmatchcase(name, one) for one in groups)
+        return not groups or is_named(name, groups)
 
     def _require_all(self, names: Sequence[str], groups: Sequence[str]) -> None:
         """While a broker that was away loads its groups, it tells of those that it has, and not that there are more. Raises BrokerError."""
@@ -222,6 +222,11 @@ class Cluster:
                 if not _is_theirs(error):
                     raise
         return found
+
+
+def is_named(name: str, groups: Iterable[str]) -> bool:
+    """By one of these: names of groups, or patterns of a shell."""
+    return any(name == one or fnmatchcase(name, one) for one in groups)
 
 
 def _owned(members: Sequence[Any]) -> dict[Place, Member]:
