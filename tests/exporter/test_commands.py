@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import time
+from types import SimpleNamespace
 
 import click
 import pytest
@@ -11,7 +13,8 @@ from click.testing import CliRunner
 from streams.cli import lag as lag_command
 from streams.cli.exporter import _wanted, exporter
 from streams.cli.lag import as_document, lag
-from tests.exporter.looks import picture
+from streams.words import when
+from tests.exporter.looks import NOW_MS, picture
 
 
 @pytest.mark.parametrize(
@@ -67,3 +70,23 @@ def test_each_partition_says_who_owns_it(monkeypatch: pytest.MonkeyPatch) -> Non
     owners = {(one["group"], one["partition"]): one["owner"] for one in document}
     assert owners["fine", 0] == {"client_id": "worker-1", "host": "/10.0.0.7"} and owners["new", 5] is None
     assert any("worker-1 /10.0.0.7" in line for line in shown(monkeypatch, 200, each=True))
+
+
+def test_watching_says_since_when_there_is_no_answer_while_a_look_takes_long(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As soon as it takes twice as long as there is between two looks, and not when it has failed at last."""
+    seen: list[str] = []
+
+    def look(_: object) -> object:
+        if not seen:
+            seen.append("a quick one")
+            return picture()
+        time.sleep(1)
+        seen.append(capsys.readouterr().err)
+        raise KeyboardInterrupt
+
+    monkeypatch.delenv("ICN_QUIET", raising=False)
+    with pytest.raises(KeyboardInterrupt):
+        lag_command._watch(SimpleNamespace(look=look), (), False, 0.1, False)  # type: ignore[arg-type]
+    assert seen == ["a quick one", f"no answer since {when(NOW_MS)}\n"]
