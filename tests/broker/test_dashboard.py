@@ -108,10 +108,10 @@ def test_it_shows_follows_and_outlives_broker_and_server(tmp_path: Path) -> None
             for _ in range(30):
                 time.sleep(0.1)
                 assert state(page) == "lost", "until it hears something"
+            complaints(page)  # of a server that isn't there a browser always complains
             with dashboard(net, port=urlsplit(url).port or 0):
                 wait_until(lambda: state(page) == "live", 60, "live again, by itself")
                 assert stored(page) == 8 and page.execute_script("return window.loadedOnce")
-                # of a server that isn't there a browser always complains
                 assert [one for one in complaints(page) if "ERR_CONNECTION_REFUSED" not in one] == []
     finally:
         broker.stop()
