@@ -66,12 +66,14 @@ def ends(consumer: Consumer, topic: str) -> dict[int, tuple[int, int]]:
         raise BrokerError(f"{topic}: {error.args[0].str()}", "is the broker running? icn broker status") from error
 
 
-def ends_of(admin: AdminClient, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+def ends_of(
+    admin: AdminClient, partitions: Sequence[TopicPartition], wait_s: float = LEADER_S
+) -> dict[TopicPartition, int]:
     """The end of each as a reader of committed records sees it, in one question; waits for leaders. Raises BrokerError."""
     asked = {at: OffsetSpec.latest() for at in partitions}
-    deadline = time.monotonic() + LEADER_S
+    deadline = time.monotonic() + wait_s
     while True:
-        futures = admin.list_offsets(asked, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=30)
+        futures = admin.list_offsets(asked, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=wait_s)
         try:
             return {at: future.result().offset for at, future in futures.items()}
         except KafkaException as error:

@@ -39,8 +39,10 @@ def dashboard(listen: str, every_s: float, tokens: Path | None) -> None:
     from streams.dashboard.roles import read_tokens
     from streams.http_server import address, url
     from streams.http_server import listen as listen_on
+    from streams.runtime.worker import setup_logging
 
     topology, settings = network()
+    setup_logging()
     host, port = address(listen)
     known = read_tokens(tokens or settings.state / TOKENS) if tokens or not _is_loopback(host) else None
     with listen_on(host, port) as listening:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -20,15 +21,38 @@ if TYPE_CHECKING:
 
 LOOKS_MIN = 3  # for a trend
 BAD_SHOWN = 20
+EVERY, EVERY_MIN_S = "5s", 0.2
 FAILS = {"WARN": ("WARN", "ERR"), "ERR": ("ERR",)}
 
 
+def _seconds(_: click.Context, option: click.Parameter, text: str | None) -> float | None:
+    from streams.units import duration_ms
+
+    try:
+        return None if text is None else duration_ms(text) / 1000
+    except (ValueError, OverflowError) as error:
+        raise click.UsageError(f"{option.opts[0]}: {error}") from error
+
+
 @click.command()
-@click.option("--group", "groups", multiple=True, help="Only this consumer group (repeat).")
+@click.option("--group", "groups", multiple=True, help="Only this consumer group, or those like 'icn-*' (repeat).")
 @click.option("--partitions", "each", is_flag=True, help="A line for each partition.")
-@click.option("--over", metavar="DURATION", help="Look three times in this time, for trend and verdict: 10s, 1m.")
+@click.option(
+    "--over",
+    "over_s",
+    metavar="DURATION",
+    callback=_seconds,
+    help="Look three times in this time, for trend and verdict: 10s, 1m.",
+)
 @click.option("--watch", is_flag=True, help="Go on looking, until Ctrl-C.")
-@click.option("--every", default="5s", show_default=True, help="Between two looks of --watch.")
+@click.option(
+    "--every",
+    "every_s",
+    metavar="DURATION",
+    show_default=EVERY,
+    callback=_seconds,
+    help="Between two looks of --watch.",
+)
 @click.option(
     "--allowed", default=0, show_default=True, type=click.IntRange(0), help="Events of lag that count as none."
 )
@@ -37,9 +61,9 @@ FAILS = {"WARN": ("WARN", "ERR"), "ERR": ("ERR",)}
 def lag(
     groups: tuple[str, ...],
     each: bool,
-    over: str | None,
+    over_s: float | None,
     watch: bool,
-    every: str,
+    every_s: float | None,
     allowed: int,
     fail_on: str | None,
     as_json: bool,
@@ -48,28 +72,32 @@ def lag(
 
     \b
     Status of a group: OK; ERR: it stopped, stalls, went back or is held up; WARN: its lag grows at every look; ?: behind, and looked at
-    only once. What stopped is known at once; the rest takes three looks (--over, --watch).
+    fewer than three times. What stopped is known at once; the rest takes three looks (--over, --watch).
+    In a narrow terminal columns are left out; --json has them all.
 
     \b
     Example:
       icn lag --over 10s
       icn lag --group icn-s2-dedup --partitions
+      icn lag --group 'icn-*'
       icn lag --watch
       icn lag --over 30s --fail-on ERR --json
     """
     from streams.units import duration_ms
     from streams.watch.monitor import Monitor
 
-    try:
-        pause_s = duration_ms(over) / 1000 / (LOOKS_MIN - 1) if over else 0.0
-        every_s = max(0.2, duration_ms(every) / 1000)
-    except (ValueError, OverflowError) as error:
-        raise click.UsageError(f"--over, --every: {error}") from error
+    if watch and (fail_on or over_s is not None):
+        wrong = "--fail-on" if fail_on else "--over"
+        raise click.UsageError(f"{wrong} needs an end, and --watch has none")
+    if every_s is not None and not watch:
+        raise click.UsageError("--every is for --watch")
     _, settings = network()
     monitor = Monitor(settings, allowed)
     if watch:
+        every_s = duration_ms(EVERY) / 1000 if every_s is None else max(EVERY_MIN_S, every_s)
         _watch(monitor, groups, each, every_s, as_json)
-    for number in range(LOOKS_MIN if over else 1):
+    pause_s = over_s / (LOOKS_MIN - 1) if over_s else 0.0
+    for number in range(LOOKS_MIN if over_s else 1):
         time.sleep(pause_s if number else 0)
         picture = monitor.look(groups)
         _require(monitor, groups, picture, settings.require_brokers())
@@ -78,14 +106,16 @@ def lag(
     else:
         for line in _lines(picture, each):
             click.echo(line)
-        if not over and any(one.status == "?" for one in picture.groups):
-            say("? behind, looked at once: --over 10s says whether it moves")
+        if not over_s and any(one.status == "?" and one.error is None for one in picture.groups):
+            say("? behind, and looked at fewer than three times: --over 10s says whether it moves")
     sys.exit(1 if fail_on and any(one.status in FAILS[fail_on] for one in picture.groups) else 0)
 
 
 def _require(monitor: Monitor, groups: Sequence[str], picture: Picture, brokers: str) -> None:
     """What was asked for is there. Raises IcnError."""
-    if missing := sorted(set(groups) - {one.group for one in picture.groups}):
+    from streams.watch.cluster import is_named
+
+    if missing := [one for one in groups if not any(is_named(name, [one]) for name in picture.look.groups)]:
         known = sorted(monitor.look().look.groups)
         raise IcnError(
             f'no group "{missing[0]}" at {brokers}',
@@ -94,25 +124,37 @@ def _require(monitor: Monitor, groups: Sequence[str], picture: Picture, brokers:
 
 
 def as_document(picture: Picture) -> dict[str, Any]:
-    """{at_ms, took_s, groups: [...], partitions: [...]}."""
+    """{at_ms, took_s, groups: [...], partitions: [...]}; of a partition its owner, too: {client_id, host}, or None."""
     return {
         "at_ms": picture.at_ms,
         "took_s": round(picture.took_s, 3),
         "groups": [one._asdict() for one in picture.groups],
-        "partitions": [one._asdict() for one in picture.partitions],
+        "partitions": [one._asdict() | {"owner": _owner(picture, one)} for one in picture.partitions],
     }
+
+
+def _owner(picture: Picture, one: Lag) -> dict[str, str] | None:
+    owner = picture.look.groups[one.group].owners.get((one.topic, one.partition))
+    return None if owner is None else {"client_id": owner.client_id, "host": owner.host}
 
 
 def _watch(monitor: Monitor, groups: Sequence[str], each: bool, every_s: float, as_json: bool) -> None:
     """Ctrl-C ends it."""
     on_screen = sys.stdout.isatty() and not as_json
+    answered_ms = time.time_ns() // 1_000_000
     while True:
+        late = threading.Timer(2 * every_s, say, [f"no answer since {when(answered_ms)}"])
+        late.daemon = True
+        late.start()
         try:
             picture = monitor.look(groups)
         except BrokerError as error:  # it may come back; what was known is old by then
-            say(f"{error.args[0]}: looking again")
+            say(f"{error.args[0]}; what is shown is of {when(answered_ms)}: looking again")
             time.sleep(every_s)
             continue
+        finally:
+            late.cancel()
+        answered_ms = picture.at_ms
         if as_json:
             print_json(as_document(picture))
         else:
@@ -135,9 +177,13 @@ def _lines(picture: Picture, each: bool) -> Iterator[str]:
         + (f"{len(worst)} in trouble" if worst else "none in trouble")
     )
     if each:
-        yield from table_lines(_PARTITIONS, map(_partition, picture.partitions), right=(2, 3, 4, 5, 6, 7, 8, 10))
+        rows = [_partition(picture, one) for one in picture.partitions]
+        yield from table_lines(_PARTITIONS, rows, right=(2, 3, 4, 5, 6, 7, 8, 11), spare=_SPARE_OF_PARTITIONS)
         return
-    yield from table_lines(_GROUPS, map(_group, picture.groups), right=(3, 4, 5, 6, 7, 8))
+    yield from table_lines(_GROUPS, map(_group, picture.groups), right=(3, 4, 5, 6, 7, 8), spare=_SPARE_OF_GROUPS)
+    for group in picture.groups:
+        if group.error is not None:
+            yield f"→ {printable(group.group)} can't be looked at: {group.error}"
     bad = [one for one in picture.partitions if one.status in (*BAD, "WARN", "ABANDONED", "CLOSED")]
     hot = [one for one in picture.partitions if one.is_hot]
     for one in bad[:BAD_SHOWN]:
@@ -163,9 +209,11 @@ _GROUPS = (
     "of kept",
     "partitions",
 )
+_SPARE_OF_GROUPS = (9, 8, 7, 6, 3, 1)  # the least important first; group, status, lag and age stay
 _PARTITIONS = (
-    "group", "topic", "partition", "committed", "end", "lag", "oldest waits", "grows/s", "closes in", "status", "margin",
+    "group", "topic", "partition", "committed", "end", "lag", "oldest waits", "grows/s", "closes in", "status", "owner", "margin",
 )  # fmt: skip
+_SPARE_OF_PARTITIONS = (11, 8, 4, 3, 10, 7)
 WHY = {
     "STOP": "nobody works on it",
     "STALL": "somebody should, and nothing moves",
@@ -181,7 +229,7 @@ def _group(one: Any) -> tuple[Any, ...]:
     return (
         one.group,
         one.state.lower(),
-        one.status if one.error is None else f"? {one.error}",
+        one.status,
         one.members,
         _number(one.lag),
         _age(one.lag, one.lag_seconds),
@@ -192,7 +240,8 @@ def _group(one: Any) -> tuple[Any, ...]:
     )
 
 
-def _partition(one: Lag) -> tuple[Any, ...]:
+def _partition(picture: Picture, one: Lag) -> tuple[Any, ...]:
+    owner = _owner(picture, one)
     return (
         one.group,
         one.topic,
@@ -204,6 +253,7 @@ def _partition(one: Lag) -> tuple[Any, ...]:
         _rate(one.growth_per_second),
         _closes(one.lag, one.closes_in_s),
         one.status,
+        "-" if owner is None else f"{owner['client_id']} {owner['host']}",
         _number(one.margin),
     )
 

@@ -131,6 +131,8 @@ def stats(hours: float, as_json: bool) -> None:
 
 
 def show(found: dict[str, Any]) -> None:
+    from streams.watch.phoenix import refused_for
+
     of_hour = f", {found['in_last_hour']} of them in the last hour" if found["hours"] > 1 else ""
     click.echo(
         f"{found['fed']} fed in the {found['hours']:g} h to {when(found['slot_ms'])}{of_hour}; {found['waiting']:,} wait"
@@ -153,7 +155,7 @@ def show(found: dict[str, Any]) -> None:
         )
     reasons = sorted({*found["refused"], *found["refused_now"]}, key=lambda one: -found["refused"].get(one, 0))
     if reasons:
-        rows = [(one, found["refused"].get(one, 0), found["refused_now"].get(one, 0)) for one in reasons]
+        rows = [(refused_for(one), found["refused"].get(one, 0), found["refused_now"].get(one, 0)) for one in reasons]
         table(("refused for", "told", "held back now"), rows, right=(1, 2))
         click.echo("told: refusals written in that time, at most 500 a minute; held back now: in the newest round")
     if found["starving"]:

@@ -126,22 +126,39 @@ def table(
 
 
 def table_lines(
-    header: Sequence[str], rows: Iterable[Sequence[Any]], right: Iterable[int] = (), whole: Iterable[int] = ()
+    header: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+    right: Iterable[int] = (),
+    whole: Iterable[int] = (),
+    spare: Sequence[int] = (),
 ) -> list[str]:
-    """The same, not printed."""
+    """The same, not printed. spare: columns that are left out for lack of room, the first of them first; nothing is shortened then."""
     cells = [[printable(str(cell)) for cell in row] for row in rows]
-    numbers, kept = set(right), {*right, *whole}
+    numbers, kept, room = set(right), {*right, *whole}, _room()
     needed = [max(len(line[i]) for line in [list(header), *cells]) for i in range(len(header))]
-    room = _room()
+    if spare:
+        shown = left_after(needed, spare, room)
+        header, *cells = ([line[i] for i in shown] for line in [list(header), *cells])
+        return _drawn(header, cells, {at for at, i in enumerate(shown) if i in numbers}, [needed[i] for i in shown])
     least = [max([1, *(len(row[i]) for row in cells)]) if i in kept else CELL_MIN for i in range(len(header))]
     widths = needed if room is None else fit(needed, least, room)
+    lines = _drawn(header, cells, numbers, widths)
+    return lines if room is None else [_cut(line, room, prose=True) for line in lines]
 
+
+def _drawn(header: Sequence[str], cells: Sequence[Sequence[str]], right: set[int], widths: Sequence[int]) -> list[str]:
     heads = [_cut(head, width, prose=True) for head, width in zip(header, widths, strict=True)]
     shortened = [[_cut(cell, width) for cell, width in zip(row, widths, strict=True)] for row in cells]
-    lines = columns([heads, *shortened], numbers, widths)
-    if room is not None:
-        lines = [_cut(line, room, prose=True) for line in lines]
+    lines = columns([heads, *shortened], right, widths)
     return [click.style(lines[0], dim=True), *lines[1:]]
+
+
+def left_after(needed: Sequence[int], spare: Sequence[int], room: int | None) -> list[int]:
+    """Columns that are shown: as few of `spare` are left out as there must be."""
+    shown, left = list(range(len(needed))), list(spare)
+    while left and room is not None and sum(needed[i] for i in shown) + 2 * (len(shown) - 1) > room:
+        shown.remove(left.pop(0))
+    return shown
 
 
 def fit(needed: Sequence[int], least: Sequence[int], room: int) -> list[int]:

@@ -32,8 +32,7 @@ def status(as_json: bool) -> None:
 
     topology, settings = network()
     figures = read_figures(topology, settings)
-    ours = [one.group for one in (*topology.agents.values(), *topology.windows.values())]
-    picture = Monitor(settings).look(ours)
+    picture = Monitor(settings).look()
     about = overview(topology, figures, picture.groups, settings.brokers, time.time_ns() // 1_000_000)
     if as_json:
         print_json(about)
@@ -74,14 +73,17 @@ def _print(about: dict[str, Any]) -> None:
 
 
 def _lines(about: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    from streams.watch.phoenix import refused_for
+    from streams.watch.presence import counted_state
+
     if about["uptime_ms"] is not None:
         yield "up for", human_ms(about["uptime_ms"])
     told = ", ".join(f"{n:,} {k.replace('_', '-')}" for k, n in about["outcomes"].items() if n)
-    yield "artifacts", f"{told}; {about['submitted_per_minute']:g} a minute" if told else "none yet"
+    yield "artifacts", f"{told}; {about['submitted_per_minute']:g} a minute (5 min)" if told else "none yet"
     intake = about["intake"]
     hour = _of(intake["admitted_this_hour"], intake["per_hour"])
     yield "intake", f"{hour} this hour; {_of(intake['undecided'], intake['undecided_max'])} undecided"
-    states = ", ".join(f"{n} {state}" for state, n in sorted(about["node_states"].items()))
+    states = ", ".join(counted_state(n, state) for state, n in sorted(about["node_states"].items()))
     nodes = counted(about["nodes"], "node") + (f" ({states})" if states else "")
     yield "nodes", f"{nodes}, {counted(about['targets'], 'target')}"
     ticks = about["ticks"]
@@ -93,9 +95,9 @@ def _lines(about: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "audit log", f"partition {partition}: {log['sealed']:,} records sealed, {when(log['sealed_ms'])}"
     phoenix = about["phoenix"]
     if phoenix["slot_ms"]:
-        refused = ", ".join(f"{n:,} {reason.replace('_', ' ')}" for reason, n in phoenix["refused"].items())
-        held = f"; held back: {refused}" if refused else ""
-        yield "phoenix", f"{phoenix['fed']:,} fed, {phoenix['waiting']:,} wait{held}"
+        refused = ", ".join(f"{n:,} refused for {refused_for(reason)}" for reason, n in phoenix["refused"].items())
+        held = f"; held back now: {refused}" if refused else ""
+        yield "phoenix", f"{phoenix['fed']:,} fed in all, {phoenix['waiting']:,} wait{held}"
 
 
 def _of(used: int, limit: int) -> str:
@@ -108,7 +110,7 @@ def _of_newest(of: dict[str, Any]) -> str:
         if not of["ends_ms"]:
             return "nothing fed yet"
         full = f"; its windows are full until {when(of['opens_ms'])}" if of["opens_ms"] else ""
-        return f"{of['fed']} fed, {of['waiting']:,} wait, {when(of['ends_ms'])}{full}"
+        return f"{of['fed']} fed in the last round, {of['waiting']:,} wait, {when(of['ends_ms'])}{full}"
     if of["ends_ms"]:
         return f"{counted(of['patterns'], 'pattern')} in {of['texts']:,} texts to {when(of['ends_ms'])}"
     return "no window yet"

@@ -18,6 +18,8 @@ from streams.watch.highlights import Highlights
 from streams.watch.lag import GroupLag, Picture
 from streams.watch.looking import Sight
 from streams.watch.overview import overview
+from streams.watch.phoenix import refused_for
+from streams.watch.presence import ONLY_SENDS, UNKNOWN, counted_state
 from streams.words import when as moment
 
 TICKS, TOP, FED, PARTITIONS, PATTERNS, NODES = 120, 10, 10, 20, 15, 100
@@ -55,13 +57,13 @@ def contents(topology: Topology, brokers: str, sight: Sight, past: Past) -> dict
         "ours": {a.group for a in topology.agents.values()} | {w.group for w in topology.windows.values()},
         "partitions": _partitions(picture),
         "nodes": _nodes(figures, highlights),
-        "node_states": about["node_states"],
+        "node_states": [counted_state(number, state) for state, number in sorted(about["node_states"].items())],
         "registered": about["nodes"],
         "targets": about["targets"],
         "top": _top(topology, figures, highlights, now_ms),
         "patterns": _patterns(figures, highlights),
         "window": about["patterns"],
-        "phoenix": about["phoenix"],
+        "phoenix": about["phoenix"] | {"held": _held(about["phoenix"]["refused"])},
         "fed": [_scenario(one) for one in list(highlights.fed)[: -FED - 1 : -1]],
         "ticks": about["ticks"] | {"strip": _strip(figures.ticks)},
         "audit": _audit(about, sight),
@@ -91,7 +93,7 @@ def _totals(about: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     outcomes, intake = about["outcomes"], about["intake"]
     limit = f" of {intake['per_hour']:,}" if intake["per_hour"] else ""
     return [
-        ("submitted a minute", f"{about['submitted_per_minute']:,g}", "icn status"),
+        ("submitted a minute (5 min)", f"{about['submitted_per_minute']:,g}", "icn status"),
         ("stored", f"{about['stored']:,}", "icn status"),
         ("duplicates", f"{outcomes['duplicate']:,}", "icn status"),
         ("rejected", f"{outcomes['rejected']:,}", "icn receipts"),
@@ -177,6 +179,7 @@ def _nodes(figures: Figures, highlights: Highlights) -> list[dict[str, Any]]:
                 "node": name,
                 "state": figures.state_of(name),
                 "bad": figures.state_of(name) in ("offline", "degraded"),
+                "plain": figures.state_of(name) in (ONLY_SENDS, UNKNOWN),
                 "useful": "-" if useful is None else f"{useful:.0%}",
                 "load": plan.get("load", 0),
                 "weighs": "-" if revision is None else f"{revision['effective']:.3f}",
@@ -247,6 +250,12 @@ def _scenario(one: Mapping[str, Any]) -> dict[str, Any]:
         "score": f"{one['score']:.3f}",
         "novelty": f"{one['novelty']:.2f}",
     }
+
+
+def _held(refused: Mapping[str, int]) -> list[tuple[str, str]]:
+    """(how many, why), the most first."""
+    most = sorted(refused.items(), key=lambda one: (-one[1], one[0]))
+    return [(f"{number:,}", refused_for(reason)) for reason, number in most]
 
 
 def _strip(ticks: Ticks) -> Any:

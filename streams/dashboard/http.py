@@ -87,15 +87,20 @@ class Dashboard:
             ]
         )
         app.cleanup_ctx.append(self._run)
+        app.on_shutdown.append(self._end_streams)
         return app
+
+    async def _end_streams(self, _: web.Application) -> None:
+        """Before the server waits for what is being answered: a stream would never be over."""
+        for task in list(self._streams):
+            task.cancel()
 
     async def _run(self, _: web.Application) -> Any:
         self._loop = asyncio.get_running_loop()
         self.looking.start()
         saying = asyncio.create_task(self._say())
         yield
-        for task in (saying, *self._streams):
-            task.cancel()
+        saying.cancel()
         await asyncio.to_thread(self.looking.stop)
 
     @web.middleware

@@ -20,8 +20,8 @@ SECTIONS = {
     "lag": "Consumer lag",
     "nodes": "Nodes and reputation",
     "top": "Top priorities",
-    "patterns": "Patterns",
     "feed": "Phoenix feed",
+    "patterns": "Patterns",
     "ticks": "Ticks and reliability",
     "audit": "Audit log",
 }

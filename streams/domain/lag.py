@@ -174,11 +174,11 @@ def age_of(one: Reading, ends: Sequence[tuple[int, int]], record_ms: int | None)
 
 class Risk(NamedTuple):
     """lost: events that retention took before they were read. margin: events until it takes the next one. ratio: share of what is kept that
-    waits [0..1]."""
+    waits [0..1]; None: retention has taken nothing yet, so what is kept says nothing of what it keeps."""
 
     lost: int
     margin: int
-    ratio: float
+    ratio: float | None
 
 
 def risk_of(one: Reading) -> Risk | None:
@@ -186,7 +186,8 @@ def risk_of(one: Reading) -> Risk | None:
         return None
     kept = one.end - one.low
     lag = min(lag_of(one) or 0, max(0, kept))
-    return Risk(max(0, one.low - one.committed), max(0, one.committed - one.low), lag / kept if kept > 0 else 0.0)
+    ratio = 0.0 if lag == 0 else lag / kept if one.low > 0 else None
+    return Risk(max(0, one.low - one.committed), max(0, one.committed - one.low), ratio)
 
 
 def hot(lags: Sequence[int], others: int = 0) -> list[int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from streams.domain.lag import OK, RING, UNKNOWN, Reading, lag_of
@@ -16,10 +16,11 @@ NOBODY = Member("", "", "")
 
 
 class Seen(NamedTuple):
-    """rings: of what is behind, the first and last reading, and how many there are."""
+    """rings: of what is behind, the first and last reading, and how many there are. topics: all of the cluster's."""
 
     picture: Picture
     rings: Mapping[str, Mapping[Place, tuple[Reading, Reading, int]]]
+    topics: Collection[str] = ()
 
 
 class NotThere(Exception):
@@ -41,15 +42,19 @@ def cluster_detail(brokers: str, every_s: float) -> Document:
 
 
 def topics(seen: Seen) -> Document:
-    return {"message": "topic list returned", "topics": sorted({topic for topic, _ in seen.picture.look.ends})}
+    return {
+        "message": "topic list returned",
+        "topics": sorted({*seen.topics, *(topic for topic, _ in seen.picture.look.ends)}),
+    }
 
 
 def topic_detail(seen: Seen, topic: str) -> Document:
-    """End offsets, by partition."""
+    """End offsets, by partition; none of a topic that no group works on: its ends were not asked for."""
     ends = {partition: end for (name, partition), end in seen.picture.look.ends.items() if name == topic}
-    if not ends:
+    if not ends and topic not in seen.topics:
         raise NotThere("cluster or topic not found")
-    return {"message": "topic offsets returned", "offsets": [ends.get(p, -1) for p in range(max(ends) + 1)]}
+    offsets = [ends.get(p, -1) for p in range(max(ends, default=-1) + 1)]
+    return {"message": "topic offsets returned", "offsets": offsets}
 
 
 def topic_consumers(seen: Seen, topic: str) -> Document:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -12,7 +12,7 @@ from prometheus_client.registry import Collector, CollectorRegistry
 
 from streams.exporter.burrow import Seen
 from streams.exporter.group_text import group_text
-from streams.exporter.network_metrics import network_metrics
+from streams.exporter.network_metrics import network_metrics, of_cluster
 from streams.exporter.partition_text import PartitionText
 from streams.settings import Settings
 from streams.topology import Topology
@@ -56,7 +56,8 @@ def registry_of(families: list[Metric]) -> Any:
 
 
 class Exporter:
-    """cluster: value of the label cluster_name, and Burrow's name of it. members: with labels of each partition's owner."""
+    """cluster: value of the label cluster_name, and Burrow's name of it. members: with labels of each partition's owner. wanted: which
+    groups are looked at; None: all."""
 
     def __init__(
         self,
@@ -66,10 +67,11 @@ class Exporter:
         every_s: float = 10.0,
         allowed: int = 0,
         members: bool = False,
+        wanted: Callable[[str], bool] | None = None,
     ) -> None:
         self.cluster, self.partitions = cluster, PartitionText(cluster, members)
         self.brokers, self.every_s = settings.require_brokers(), every_s
-        self.looking = Looking(topology, settings, self._shown, every_s, allowed, members)
+        self.looking = Looking(topology, settings, self._shown, every_s, allowed, wanted=wanted)
 
     def _shown(self, sight: Sight) -> Shown:
         following = sight.following
@@ -77,19 +79,17 @@ class Exporter:
         in_flight = conservation.in_flight if conservation else 0
         families = [
             *self._losses(sight.lost_ever),
-            *network_metrics(following.figures, following.residual, in_flight, sight.tables),
+            *network_metrics(self.cluster, following.figures, following.residual, in_flight, sight.tables),
         ]
         rings = {
             name: {place: (ring[0], ring[-1], len(ring)) for place, ring in mine.items()}
             for name, mine in self.looking.monitor.readings.items()
         }
-        return Shown(Seen(sight.picture, rings), self.partitions, families)
+        return Shown(Seen(sight.picture, rings, sight.tables.topics), self.partitions, families)
 
     def _losses(self, lost_ever: int) -> Iterator[Metric]:
         name, about = "kafka_lag_exporter_data_loss_partitions", "Partitions found to have lost records to retention"
-        family = CounterMetricFamily(name, about, labels=["cluster_name"])
-        family.add_metric([self.cluster], lost_ever)
-        yield family
+        yield of_cluster(self.cluster, CounterMetricFamily(name, about, value=lost_ever))
 
     def metrics(self, openmetrics: bool = False) -> bytes:
         """Of the last look, if it is not old; and how the exporter itself does, always."""
@@ -99,20 +99,14 @@ class Exporter:
 
     def _own(self) -> Iterator[Metric]:
         looking = self.looking
-        yield GaugeMetricFamily(
-            "kafka_lag_exporter_up",
-            "1: the last look was good; 0: it failed, or is old",
-            int(looking.is_fresh),
-        )
         looked_s = looking.looked_ms and looking.looked_ms / 1000
         for name, about, value in (
+            ("kafka_lag_exporter_up", "1: the last look was good; 0: it failed, or is old", int(looking.is_fresh)),
             ("kafka_lag_exporter_last_update_timestamp_seconds", "When the last good look was", looked_s),
             ("kafka_lag_exporter_scrape_duration_seconds", "How long it took", looking.took_s),
         ):  # fmt: skip
             if value is not None:
-                family = GaugeMetricFamily(name, about, labels=["cluster_name"])
-                family.add_metric([self.cluster], value)
-                yield family
+                yield of_cluster(self.cluster, GaugeMetricFamily(name, about, value=value))
 
     def health(self) -> tuple[bool, dict[str, Any]]:
         """Whether what is served is fresh, and what is known of it."""

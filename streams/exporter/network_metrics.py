@@ -13,8 +13,21 @@ from streams.watch.looking import Tables
 OUTCOME_HELP = "What a stage made of its records, by outcome"
 
 
-def network_metrics(figures: Figures, residual: int | None, in_flight: int, tables: Tables) -> Iterator[Metric]:
-    """Of all that is on the topics as of now. residual None: not counted yet."""
+def network_metrics(
+    cluster: str, figures: Figures, residual: int | None, in_flight: int, tables: Tables
+) -> Iterator[Metric]:
+    """Of all that is on the topics as of now. cluster: value of the label cluster_name. residual None: not counted yet."""
+    for family in _families(figures, residual, in_flight, tables):
+        yield of_cluster(cluster, family)
+
+
+def of_cluster(cluster: str, family: Metric) -> Metric:
+    """The same with the label that tells it from another cluster's."""
+    family.samples = [one._replace(labels={"cluster_name": cluster, **one.labels}) for one in family.samples]
+    return family
+
+
+def _families(figures: Figures, residual: int | None, in_flight: int, tables: Tables) -> Iterator[Metric]:
     yield from _of_stages(figures)
     yield from _of_letters(figures)
     yield from _of_audit(figures, tables)

@@ -25,6 +25,7 @@ from streams.runtime.children import AuditedChildren
 from streams.runtime.supervisor import Supervisor
 from streams.settings import Settings
 from streams.topology import Topology
+from streams.watch.presence import OFFLINE, ONLY_SENDS, counted_state
 
 log = logging.getLogger("icn.keeper")
 
@@ -157,10 +158,14 @@ class Keeper:
             of = f"/{schedule.slots} ({100 * (sight.slot + 1) / schedule.slots:.0f} %)"
             left_s = (schedule.t0_ms - self.now_ms()) / 1000 + schedule.slots * self.cadence_s
         missed = sight.slot + 1 - sight.ticks["started"]
-        alive = sum(node["state"] != "offline" for node in sight.nodes)
+        present = sight.present
+        send = present.pop(ONLY_SENDS, 0)
+        nodes = f"{present.total() - present[OFFLINE]}/{present.total()} alive" + (
+            f", {counted_state(send, ONLY_SENDS)}" if send else ""
+        )
         outcomes = ", ".join(f"{number} {kind}" for kind, number in sight.outcomes.most_common()) or "none yet"
         return (
-            f"tick {sight.slot + 1}{of}  missed {missed}  nodes {alive}/{len(sight.nodes)} alive  collections: {outcomes}  "
+            f"tick {sight.slot + 1}{of}  missed {missed}  nodes {nodes}  collections: {outcomes}  "
             f"artifacts {sight.artifacts}  crashes {sum(self.supervisor.failures_ever.values())}  "
             f"{memory_bytes(running) >> 20} MiB in {len(running)} processes"
             + (f"  {_span(left_s)} left" if left_s > 0 else "")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import psutil
@@ -16,14 +16,16 @@ from streams.codec import Undecodable, decoder
 from streams.errors import BrokerError
 from streams.settings import Settings
 from streams.topology import Topology
+from streams.watch.presence import presence
 
 
 class Sight:
-    """Follows both topics from their beginning; `look` takes in what has come."""
+    """Follows its topics from their beginning; `look` takes in what has come."""
 
     def __init__(self, topology: Topology, settings: Settings) -> None:
         self.decode = {
-            topology.topic(a).name: (a, decoder(s)) for a, s in (("ticks", "tick"), ("collections", "collection"))
+            topology.topic(a).name: (a, decoder(s))
+            for a, s in (("ticks", "tick"), ("collections", "collection"), ("control", "control"))
         }
         self.consumer = Consumer(settings.librdkafka_reader(**{"enable.partition.eof": False}))
         places = [
@@ -35,6 +37,7 @@ class Sight:
         self.artifacts = 0
         self.slot = -1  # the newest that was planned
         self.nodes: list[Mapping[str, Any]] = []
+        self.capabilities: dict[str, Sequence[str]] = {}  # of registered nodes
         self.progress_s = time.monotonic()
 
     def look(self, timeout_s: float = 0.05) -> None:
@@ -44,7 +47,8 @@ class Sight:
                 if message.error() is None:
                     alias, decode = self.decode[message.topic()]
                     with contextlib.suppress(Undecodable):
-                        (self._tick if alias == "ticks" else self._collection)(decode(message.value() or b""))
+                        take = {"ticks": self._tick, "collections": self._collection, "control": self._control}[alias]
+                        take(decode(message.value() or b""))
 
     def _tick(self, step: dict[str, Any]) -> None:
         if step["kind"] == "planned" and step["slot"] >= 0:
@@ -59,6 +63,15 @@ class Sight:
             return
         self.outcomes["late" if one["late"] else one["outcome"]] += 1
         self.artifacts += 0 if one["late"] else one["artifact_count"]
+
+    def _control(self, event: dict[str, Any]) -> None:
+        if event["kind"] == "node_registered":
+            self.capabilities[event["node_id"]] = event["capabilities"]
+
+    @property
+    def present(self) -> Counter[str]:
+        """How many of the planned nodes are what, as `presence` has it."""
+        return Counter(presence(node, self.capabilities.get(node["node_id"], ())) for node in self.nodes)
 
     def close(self) -> None:
         self.consumer.close()

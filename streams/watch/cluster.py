@@ -6,7 +6,8 @@ Committed offsets are asked first, ends after: the other way round gives negativ
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
 from confluent_kafka import (
@@ -21,9 +22,12 @@ from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from streams.errors import BrokerError
 from streams.settings import Settings
+from streams.watch.answers import why
+from streams.words import counted
 
-TIMEOUT_S = 15
-LOOK_S = 30  # a look that lasts longer has failed
+SILENT_S = 12  # a look at which nothing is answered for so long has failed
+LOOK_S = 60  # so has one that lasts longer, though it is answered: a large cluster may take its time
+RETURN_S = 60  # a broker that was away has loaded its groups by then
 DESCRIBED_AT_ONCE = 100  # groups in one request
 Place = tuple[str, int]  # topic, partition
 
@@ -38,7 +42,7 @@ class Member(NamedTuple):
 
 class Group(NamedTuple):
     """committed: place -> offset; None: it is subscribed, or was, and has no commit. assigned: what its members own; None: not known.
-    error: why it can't be looked at. owners: of what is assigned, if they were asked for."""
+    error: why it can't be looked at. owners: of what is assigned."""
 
     state: str  # STABLE, EMPTY, PREPARING_REBALANCING, …
     members: int
@@ -62,34 +66,46 @@ class Look(NamedTuple):
 
 
 class Cluster:
-    """Seen through confluent-kafka's AdminClient: needs DESCRIBE, and nothing else. owners: say who owns which partition, too."""
+    """Seen through confluent-kafka's AdminClient: needs DESCRIBE, and nothing else. wanted: which groups are looked at; None: all."""
 
-    def __init__(self, settings: Settings, owners: bool = False) -> None:
-        self.settings, self.owners = settings, owners
-        self.admin = AdminClient(settings.librdkafka())
+    def __init__(self, settings: Settings, wanted: Callable[[str], bool] | None = None) -> None:
+        self.settings, self.wanted = settings, wanted
+        self.admin = self._client()
         self._deadline_s = 0.0
+        self._known = frozenset[str]()  # groups of the last good look
+        self._away_s: float | None = None  # when a broker was last found to be away
+        self._missing_s: float | None = None  # since when groups are missing
+
+    def _client(self) -> AdminClient:
+        # it asks a broker that was away again each second: librdkafka would wait longer each time
+        return AdminClient(self.settings.librdkafka(error_cb=self._away, **{"reconnect.backoff.max.ms": 1000}))
+
+    def _away(self, _: Any = None) -> None:
+        self._away_s = time.monotonic()
 
     def look(self, groups: Sequence[str] = ()) -> Look:
-        """Of these groups, or of all. Raises BrokerError."""
+        """Of these groups, or of all; names, or patterns of a shell. Raises BrokerError."""
         self._deadline_s = time.monotonic() + LOOK_S
         try:
             return self._look(groups)
         except (KafkaException, TimeoutError) as error:
+            self._away()
+            self._missing_s = None
             # A client that has asked a group's coordinator while the broker went away may never be answered again, nor its next questions.
-            self.admin = AdminClient(self.settings.librdkafka())
-            why = error.args[0].str() if isinstance(error, KafkaException) else f"no answer in {LOOK_S} s"
-            raise BrokerError(f"{self.settings.brokers}: {why}", "is the broker running? icn broker status") from error
+            self.admin = self._client()
+            raise BrokerError(why(self.settings.brokers, error), "is the broker running? icn broker status") from error
 
     def _heard(self, future: Any) -> Any:
         """Its result. Raises KafkaException, TimeoutError."""
-        return future.result(max(0.1, self._deadline_s - time.monotonic()))
+        return future.result(max(0.1, min(SILENT_S, self._deadline_s - time.monotonic())))
 
     def _look(self, groups: Sequence[str]) -> Look:
         states = self._states()
-        names = sorted(set(groups) & set(states) if groups else states)
+        names = [name for name in sorted(states) if self._is_asked(name, groups)]
+        self._require_all(names, groups)
         committed, errors = self._committed(names)
         members = self._described(names)
-        owned = {name: {(tp.topic, tp.partition): m for m in of for tp in _assigned(m)} for name, of in members.items()}
+        owned = {name: _owned(of) for name, of in members.items()}
         for name in committed.keys() & owned.keys():
             # Kafka tells of what was committed; what is owned, and never was, is waited for no less
             for place in owned[name]:
@@ -104,19 +120,40 @@ class Cluster:
         seen = {}
         for name in names:
             mine = owned.get(name)
-            owners = mine if mine is not None and self.owners else {}
             seen[name] = Group(
                 states[name],
                 len(members.get(name, ())),
                 None if mine is None else frozenset(mine),
                 committed.get(name, {}),
                 errors.get(name),
-                {place: Member(m.host, m.member_id, m.client_id) for place, m in owners.items()},
+                mine or {},
             )
+        self._known = frozenset(names)
         return Look(at_ms, seen, ends, written, lows, ids, closed)
 
+    def _is_asked(self, name: str, groups: Sequence[str]) -> bool:
+        if self.wanted is not None and not self.wanted(name):
+            return False
+        return not groups or is_named(name, groups)
+
+    def _require_all(self, names: Sequence[str], groups: Sequence[str]) -> None:
+        """While a broker that was away loads its groups, it tells of those that it has, and not that there are more. Raises BrokerError."""
+        self.admin.poll(0)  # tells of a connection that was lost between two looks
+        missing = {name for name in self._known.difference(names) if self._is_asked(name, groups)}
+        now_s = time.monotonic()
+        if not missing or self._away_s is None or now_s - self._away_s > RETURN_S:
+            self._missing_s = None
+            return
+        self._missing_s = (
+            self._missing_s or now_s
+        )  # a broker that stays away must not make what is deleted missing for ever
+        if now_s - self._missing_s <= RETURN_S:
+            have = "has" if len(missing) == 1 else "have"
+            told = f"the broker at {self.settings.brokers} was away, and {counted(len(missing), 'group')} {have} not come back yet"
+            raise BrokerError(told, f"what is deleted is gone after {RETURN_S} s")
+
     def _states(self) -> dict[str, str]:
-        listed = self._heard(self.admin.list_consumer_groups(request_timeout=TIMEOUT_S))
+        listed = self._heard(self.admin.list_consumer_groups(request_timeout=LOOK_S))
         if listed.errors:  # a broker that can't be asked may have groups: no answer is not "no lag"
             raise KafkaException(listed.errors[0])
         return {one.group_id: one.state.name for one in listed.valid}
@@ -124,7 +161,7 @@ class Cluster:
     def _committed(self, names: Sequence[str]) -> tuple[dict[str, dict[Place, int | None]], dict[str, str]]:
         """By group; and of those that don't tell, why. confluent-kafka takes one group a call: all are asked, then all are heard."""
         asked = [
-            self.admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(name)], request_timeout=TIMEOUT_S)
+            self.admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(name)], request_timeout=LOOK_S)
             for name in names
         ]
         found: dict[str, dict[Place, int | None]] = {}
@@ -145,7 +182,7 @@ class Cluster:
         found: dict[str, Sequence[Any]] = {}
         for at in range(0, len(names), DESCRIBED_AT_ONCE):
             some = list(names[at : at + DESCRIBED_AT_ONCE])
-            for name, future in self.admin.describe_consumer_groups(some, request_timeout=TIMEOUT_S).items():
+            for name, future in self.admin.describe_consumer_groups(some, request_timeout=LOOK_S).items():
                 try:
                     found[name] = self._heard(future).members
                 except KafkaException as error:
@@ -161,7 +198,7 @@ class Cluster:
         asked = {TopicPartition(topic, partition): spec for topic, partition in places}
         if not asked:
             return {}
-        futures = self.admin.list_offsets(asked, request_timeout=TIMEOUT_S, isolation_level=isolation)
+        futures = self.admin.list_offsets(asked, request_timeout=LOOK_S, isolation_level=isolation)
         found = {}
         for tp, future in futures.items():
             try:
@@ -177,7 +214,7 @@ class Cluster:
         if not topics:
             return {}
         found = {}
-        described = self.admin.describe_topics(TopicCollection(list(topics)), request_timeout=TIMEOUT_S)
+        described = self.admin.describe_topics(TopicCollection(list(topics)), request_timeout=LOOK_S)
         for name, future in described.items():
             try:
                 found[name] = str(self._heard(future).topic_id)
@@ -185,6 +222,21 @@ class Cluster:
                 if not _is_theirs(error):
                     raise
         return found
+
+
+def is_named(name: str, groups: Iterable[str]) -> bool:
+    """By one of these: names of groups, or patterns of a shell."""
+    return any(name == one or fnmatchcase(name, one) for one in groups)
+
+
+def _owned(members: Sequence[Any]) -> dict[Place, Member]:
+    """Place -> its owner."""
+    found = {}
+    for one in members:
+        owner = Member(one.host, one.member_id, one.client_id)
+        for tp in _assigned(one):
+            found[tp.topic, tp.partition] = owner
+    return found
 
 
 def _assigned(member: Any) -> Sequence[Any]:

@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 
 from streams.domain.ticks import HOUR_MS
 from streams.replay.conservation import OUTCOMES
+from streams.watch.presence import presence
 
 RECENT_MS = 300_000  # of a rate
-ONLY_SENDS = "only sends"
 BREAK_MS = 300_000  # between two ticks: the network was down
 ENDED_KEPT = 1_000  # ticks
 KINDS: Mapping[bool | None, str] = {True: "kept", None: "idle", False: "failed"}
@@ -145,7 +145,6 @@ class Figures:
     sealed: dict[int, Sealed] = field(default_factory=dict)  # partition of the audit log
     ticks: Ticks = field(default_factory=Ticks)
     nodes: dict[str, dict[str, Any]] = field(default_factory=dict)  # as the newest plan has them
-    collected: set[str] = field(default_factory=set)  # nodes that were alive in some plan: the others only send
     registered: dict[str, dict[str, Any]] = field(default_factory=dict)  # node -> its newest registration
     reputations: dict[str, dict[str, Any]] = field(default_factory=dict)  # node -> its newest revision
     targets: set[str] = field(default_factory=set)
@@ -164,7 +163,6 @@ class Figures:
             self.ticks.take(event)
             if event["kind"] == "planned":
                 self.nodes = {node["node_id"]: node for node in event["nodes"]}
-                self.collected |= {name for name, node in self.nodes.items() if node["state"] != "offline"}
         elif alias == "control":
             self._control(event)
         elif alias == "reputation":
@@ -203,8 +201,8 @@ class Figures:
         return sorted(name for name, event in self.registered.items() if event["kind"] == "node_registered")
 
     def state_of(self, name: str) -> str:
-        """Of a registered node, as the newest plan has it: active, busy, degraded, offline; "only sends": it never collected anything."""
-        return str(self.nodes[name]["state"]) if name in self.collected and name in self.nodes else ONLY_SENDS
+        """Of a registered node, as `presence` has it."""
+        return presence(self.nodes.get(name), self.registered[name].get("capabilities", ()))
 
     @property
     def node_states(self) -> Counter[str]:

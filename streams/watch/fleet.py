@@ -12,6 +12,7 @@ from streams.broker.topics import events
 from streams.settings import Settings
 from streams.topology import Topology
 from streams.units import duration_ms
+from streams.watch.presence import ONLY_SENDS, presence
 
 SILENT_CADENCES = 3
 LOOK_BACK = 200  # steps, to find the last plan: one tick makes a few of them
@@ -50,6 +51,9 @@ def fleet(topology: Topology, settings: Settings) -> list[dict[str, Any]]:
     rows = []
     for name, about in sorted(registered(topology, settings).items()):
         state = {**NEVER, **told.get(name, {})}
+        state["state"] = presence(told.get(name), about["capabilities"])
+        if state["state"] == ONLY_SENDS:
+            state |= {"why": "it has no capability, and never sent a heartbeat", "advice": ""}
         rows.append(
             {key: about[key] for key in ("node_id", "principal", "generation", "capabilities", "capacity")}
             | {key: state[key] for key in ("state", "usefulness", "load", "why", "advice")}

@@ -36,7 +36,9 @@ class Lag(NamedTuple):
     held: int = 0  # events behind an open transaction: there, but no reader may see them. HELD: for longer than any of ours lasts
     lost: int = 0  # events that retention took before they were read
     margin: int | None = None  # events until retention takes the next one
-    retention_ratio: float | None = None  # share of what is kept that waits [0..1]
+    retention_ratio: float | None = (
+        None  # share of what is kept that waits [0..1]; None: retention has taken nothing of it yet
+    )
     is_hot: bool = False  # much further behind than the group's other partitions
 
 
@@ -55,7 +57,7 @@ class GroupLag(NamedTuple):
     without_commit: int
     bad: int  # partitions that stopped, stall, went back or are held
     lost: int
-    retention_ratio: float | None  # the highest
+    retention_ratio: float | None  # the highest of those that are known
     error: str | None  # why it can't be looked at
 
 
@@ -120,6 +122,6 @@ def told_of(name: str, group: Group, mine: Sequence[Lag], at_end: int) -> GroupL
         statuses[NO_COMMIT],
         sum([statuses[bad] for bad in BAD]),
         sum([one.lost for one in behind]),
-        max(ratios, default=None if total is None else 0.0),
+        max(ratios, default=None if total is None or behind else 0.0),
         group.error,
     )

@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple
 
 from confluent_kafka import KafkaException, TopicPartition
@@ -15,20 +15,23 @@ from confluent_kafka.admin import AdminClient, OffsetSpec
 from streams.errors import IcnError
 from streams.settings import Settings
 from streams.topology import Topology
-from streams.watch.cluster import TIMEOUT_S
+from streams.watch.answers import why
+from streams.watch.cluster import LOOK_S, SILENT_S
 from streams.watch.following import Following
 from streams.watch.lag import Picture
 from streams.watch.monitor import Monitor
 
 log = logging.getLogger("icn.looking")
+STOP_S = 1.0  # for a look that is going on
 STALE_LOOKS = 3  # a look older than so many is not shown any more: no figure is better than an old one that looks new
 
 
 class Tables(NamedTuple):
-    """changelogs: stage -> offsets that are kept of it; audit_ends: partition of the audit log -> its end."""
+    """changelogs: stage -> offsets that are kept of it; audit_ends: partition of the audit log -> its end. topics: all of the cluster's."""
 
     changelogs: Mapping[str, int]
     audit_ends: Mapping[int, int]
+    topics: Collection[str] = ()
 
 
 class Sight(NamedTuple):
@@ -51,11 +54,11 @@ class Looking:
         show: Callable[[Sight], Any],
         every_s: float,
         allowed: int = 0,
-        owners: bool = False,
         by_name: bool = False,
+        wanted: Callable[[str], bool] | None = None,
     ) -> None:
-        self.topology, self.show, self.every_s = topology, show, every_s
-        self.monitor = Monitor(settings, allowed, owners)
+        self.topology, self.settings, self.show, self.every_s = topology, settings, show, every_s
+        self.monitor = Monitor(settings, allowed, wanted)
         self.following = Following(topology, settings, by_name)
         self.admin = AdminClient(settings.librdkafka())
         self.losing, self.lost_ever = set[tuple[str, str, int]](), 0
@@ -72,11 +75,12 @@ class Looking:
         self._thread.start()
 
     def stop(self) -> None:
-        """Ends after the look that is going on."""
+        """Ends after the look that is going on, or without it: it only reads, and may wait for a broker that is away."""
         self._stop.set()
         if self._thread.is_alive():
-            self._thread.join(TIMEOUT_S)
-        self.following.close()
+            self._thread.join(STOP_S)
+        if not self._thread.is_alive():
+            self.following.close()
 
     @property
     def shown(self) -> Any:
@@ -103,7 +107,7 @@ class Looking:
     @property
     def is_alive(self) -> bool:
         """Somebody looks, whether or not there is something to be seen."""
-        return self._thread.is_alive() and time.monotonic() - self._tried_at < 10 * TIMEOUT_S + self.every_s
+        return self._thread.is_alive() and time.monotonic() - self._tried_at < 3 * LOOK_S + self.every_s
 
     def _run(self) -> None:
         while not self._stop.is_set():
@@ -111,8 +115,8 @@ class Looking:
             try:
                 self.look()
                 self.error = None
-            except (IcnError, KafkaException) as error:
-                told = str(error.args[0].str() if isinstance(error, KafkaException) else error.args[0])
+            except (IcnError, KafkaException, TimeoutError) as error:
+                told = str(error.args[0]) if isinstance(error, IcnError) else why(self.settings.brokers, error)
                 if told != self.error:
                     log.warning("%s: looking again", told)
                 self.error = told
@@ -123,7 +127,7 @@ class Looking:
             self._stop.wait(max(0.0, self.every_s - (time.monotonic() - began)))
 
     def look(self) -> None:
-        """Once. Raises BrokerError, KafkaException."""
+        """Once. Raises BrokerError, KafkaException, TimeoutError."""
         began = time.monotonic()
         picture = self.monitor.look()
         self.following.look()
@@ -136,8 +140,8 @@ class Looking:
         self._shown, self._shown_at, self.looked_ms = shown, time.monotonic(), time.time_ns() // 1_000_000
 
     def _tables(self) -> Tables:
-        """What the workers would have to restore, and where the audit log ends."""
-        known = self.admin.list_topics(timeout=TIMEOUT_S).topics
+        """What the workers would have to restore, where the audit log ends, and which topics there are."""
+        known = self.admin.list_topics(timeout=SILENT_S).topics
 
         def places(name: str) -> list[TopicPartition]:
             about = known.get(name)
@@ -153,10 +157,11 @@ class Looking:
         for place, end in ends.items():
             if place[0] in stages:
                 kept[stages[place[0]]] += end - lows.get(place, end)
-        return Tables(kept, {partition: end for (name, partition), end in ends.items() if name == metrics})
+        audit_ends = {partition: end for (name, partition), end in ends.items() if name == metrics}
+        return Tables(kept, audit_ends, frozenset(known))
 
     def _offsets(self, places: list[TopicPartition], spec: Any) -> dict[tuple[str, int], int]:
         if not places:
             return {}
-        futures = self.admin.list_offsets(dict.fromkeys(places, spec), request_timeout=TIMEOUT_S)
-        return {(at.topic, at.partition): future.result().offset for at, future in futures.items()}
+        futures = self.admin.list_offsets(dict.fromkeys(places, spec), request_timeout=SILENT_S)
+        return {(at.topic, at.partition): future.result(SILENT_S).offset for at, future in futures.items()}

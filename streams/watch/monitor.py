@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from streams.domain.lag import (
@@ -42,10 +42,10 @@ class _Seen(NamedTuple):
 
 
 class Monitor:
-    """allowed: events of lag that count as none. owners: say who owns which partition, too."""
+    """allowed: events of lag that count as none. wanted: which groups are looked at; None: all."""
 
-    def __init__(self, settings: Settings, allowed: int = 0, owners: bool = False) -> None:
-        self.cluster, self.allowed = Cluster(settings, owners), allowed
+    def __init__(self, settings: Settings, allowed: int = 0, wanted: Callable[[str], bool] | None = None) -> None:
+        self.cluster, self.allowed = Cluster(settings, wanted), allowed
         self.waiting_since, self.held_since = Oldest(settings), Oldest(settings, "read_uncommitted")
         self.readings: dict[str, dict[Place, deque[Reading]]] = {}  # of each group
         self.ends: dict[Place, deque[tuple[int, int]]] = {}
@@ -53,7 +53,7 @@ class Monitor:
         self.groups: Mapping[str, Group] = {}  # of the last look
 
     def look(self, groups: Sequence[str] = ()) -> Picture:
-        """At these groups, or all. Raises BrokerError."""
+        """At these groups, or all; names, or patterns of a shell. Raises BrokerError."""
         began = time.monotonic()
         look = self.cluster.look(groups)
         self._remember(look)

@@ -47,6 +47,8 @@ class Oldest:
                         if key in open_:
                             self._known[(*key, now[key])] = message.timestamp()[1] if message.error() is None else None
                             open_.discard(key)
+                if len(open_) == len(now):  # nothing came: no broker answers
+                    break
                 left = [(t, p, o) for t, p, o in left if now[t, p] != o]
         finally:
             consumer.close()

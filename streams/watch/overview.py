@@ -33,7 +33,8 @@ def overview(
     topology: Topology, figures: Figures, groups: Iterable[GroupLag], brokers: str, now_ms: int
 ) -> dict[str, Any]:
     """{deployment, broker, simulated, at_ms, uptime_ms, outcomes, stored, submitted_per_minute, intake, stages, windows, nodes, targets,
-    ticks, phoenix, patterns, audit, dead_letters, attention}. None: not known, or not yet. groups: at least those of our stages."""
+    ticks, phoenix, patterns, audit, dead_letters, attention}. None: not known, or not yet. groups: all of the cluster's; what is wrong with
+    others is told, too."""
     lags = {one.group: one for one in groups}
     outcomes = figures.outcomes
     return {

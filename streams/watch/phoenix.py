@@ -12,7 +12,23 @@ from streams.settings import Settings
 from streams.topology import Topology
 
 HOUR_MS = 3_600_000
+REFUSED_FOR = {
+    "tlp": "marked RED",
+    "novelty": "too like what was fed",
+    "domain": "enough of theirs was fed",
+    "node": "enough of theirs was fed",
+    "content_type": "enough of theirs was fed",
+    "score": "too low",
+    "reputation": "too low",
+    "hour": "it is full",
+}
 LOOK_BACK = (50, 5_000, None)  # offsets of phoenix.rounds; None: all
+
+
+def refused_for(reason: str) -> str:
+    """A reason of the gate's, and what it means."""
+    what = REFUSED_FOR.get(reason)
+    return f"{reason.replace('_', ' ')} ({what})" if what else reason.replace("_", " ")
 
 
 def newest_round(topology: Topology, settings: Settings) -> dict[str, Any] | None:

@@ -13,6 +13,7 @@ from confluent_kafka.admin import AdminClient
 from streams.broker.topics import ends_of
 from streams.errors import BrokerError
 from streams.settings import Settings
+from streams.watch.answers import why
 
 CHUNK = 10_000
 WAIT_S = 0.02
@@ -64,16 +65,19 @@ class Tail:
 
     def _ends(self) -> dict[Place, int]:
         try:
-            known = self.admin.list_topics(timeout=10).topics
-        except KafkaException as error:
-            raise BrokerError(f"{self.settings.brokers}: {error.args[0].str()}", "is the broker running?") from error
-        places = [
-            TopicPartition(name, partition)
-            for name in self.topics
-            if name in known and known[name].error is None
-            for partition in known[name].partitions
-        ]
-        found = ends_of(self.admin, places) if places else {}
+            known = self.admin.list_topics(timeout=SILENT_S).topics
+            places = [
+                TopicPartition(name, partition)
+                for name in self.topics
+                if name in known and known[name].error is None
+                for partition in known[name].partitions
+            ]
+            found = ends_of(self.admin, places, SILENT_S) if places else {}
+        except (KafkaException, BrokerError) as error:
+            cause = error if isinstance(error, KafkaException) else error.__cause__
+            if not isinstance(cause, KafkaException):
+                raise
+            raise BrokerError(why(self.settings.brokers, cause), "is the broker running?") from error
         return {(tp.topic, tp.partition): end for tp, end in found.items()}
 
     def _assign(self, ends: Mapping[Place, int]) -> None:

@@ -57,6 +57,11 @@ def state(page: Any) -> str:
     return str(page.execute_script("return document.body.dataset.state || ''"))
 
 
+def words(page: Any) -> str:
+    """What it says of that."""
+    return str(page.find_element(By.ID, "state").text)
+
+
 def stored(page: Any) -> int:
     """The figure of the page."""
     found = re.search(r"stored\s*(\d+)", text(page, "flow"))
@@ -89,7 +94,8 @@ def test_it_shows_follows_and_outlives_broker_and_server(tmp_path: Path) -> None
 
                     broker.stop()
                     wait_until(lambda: state(page) == "old", 60, "it says that its figures are old")
-                    assert re.search("figures are of 20", page.find_element(By.ID, "state").text)
+                    assert re.search("figures are of 20", words(page))
+                    wait_until(lambda: "does not answer: figures are of 20" in words(page), 40, "why, in our words")
                     assert stored(page) == 7, "what was seen stays, marked as old"
                     broker.start(owned=True)
                     wait_until(lambda: state(page) == "live", 90, "live again")
@@ -97,11 +103,16 @@ def test_it_shows_follows_and_outlives_broker_and_server(tmp_path: Path) -> None
                     wait_until(lambda: stored(page) == 8, 60, "the eighth")
                 assert complaints(page) == []
             wait_until(lambda: state(page) == "lost", 40, "it says that it hears nothing")
+            since = r"no word from the server since 20\d\d-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}Z"
+            assert re.fullmatch(since, words(page))
+            for _ in range(30):
+                time.sleep(0.1)
+                assert state(page) == "lost", "until it hears something"
             complaints(page)  # of a server that isn't there a browser always complains
             with dashboard(net, port=urlsplit(url).port or 0):
                 wait_until(lambda: state(page) == "live", 60, "live again, by itself")
                 assert stored(page) == 8 and page.execute_script("return window.loadedOnce")
-                assert complaints(page) == []
+                assert [one for one in complaints(page) if "ERR_CONNECTION_REFUSED" not in one] == []
     finally:
         broker.stop()
 

@@ -115,7 +115,10 @@ def test_it_says_what_is_on_the_topics(net: Network) -> None:
         status, lag = served.json(f"{base}/consumer/{group}/lag")
         assert (status, lag["error"], lag["status"]["status"], lag["status"]["totallag"]) == (200, False, "OK", 0)
         assert len(lag["status"]["partitions"]) == lag["status"]["partition_count"] == 4
+        assert {part["owner"] != "" and part["client_id"] != "" for part in lag["status"]["partitions"]} == {True}
         assert served.json(f"{base}/consumer/{group}/status")[1]["status"]["partitions"] == []
+        assert net.topic("targets") in served.json(f"{base}/topic")[1]["topics"], "though no group reads it"
+        assert served.json(f"{base}/topic/{net.topic('targets')}")[1]["offsets"] == []
         admitted = net.topic("artifacts.admitted")
         ends = served.json(f"{base}/topic/{admitted}")[1]["offsets"]
         assert ends == [part["end"]["offset"] for part in lag["status"]["partitions"]]
@@ -150,6 +153,41 @@ def test_a_broker_that_goes_away_makes_it_say_nothing_rather_than_something_old(
             broker.start(owned=True)
             wait_until(lambda: served.json("/ready")[0] == 200, 90, "ready again")
             assert served.metrics()["icn_nodes_registered"] == 0
+    finally:
+        broker.stop()
+
+
+def test_groups_of_a_broker_that_was_killed_are_missed_and_not_gone(tmp_path: Path) -> None:
+    """kill -9, and at no time is a look without them good: alerts on them would resolve."""
+    broker = LocalBroker(tmp_path)
+    bootstrap = broker.start(owned=True)
+    try:
+        with network(bootstrap, tmp_path) as net:
+            names = [f"g{number}" for number in range(30)]
+            for name in names:
+                consumer = Consumer(net.settings.librdkafka_reader(**{"group.id": name}))
+                consumer.commit(offsets=[TopicPartition(net.topic("control"), 0, 0)], asynchronous=False)
+                consumer.close()
+            with exporter(net, "--include", "g.*", "--exclude", "g1[0-9]") as served:
+                wait_until(lambda: served.json("/ready")[0] == 200, 60, "ready")
+                wanted = {name for name in names if not name.startswith("g1") or name == "g1"}
+
+                def looks() -> int:
+                    """Whether it says that it sees; then it sees all of them."""
+                    text = served.get("/metrics")[1]
+                    found = set(re.findall(r'kafka_consumergroup_group_offset{.*group="([^"]+)"', text))
+                    sees = re.search("^kafka_lag_exporter_up{.*} 1", text, re.MULTILINE) is not None
+                    assert found == wanted or not sees
+                    return int(sees)
+
+                assert looks() == 1
+                broker.kill()
+                broker.start(owned=True)
+                began, seen = time.monotonic(), 0
+                while time.monotonic() - began < 40:
+                    seen += looks()
+                    time.sleep(0.1)
+                assert looks() == 1 and seen > 50
     finally:
         broker.stop()
 

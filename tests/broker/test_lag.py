@@ -187,6 +187,7 @@ def test_age_trend_and_retention_are_told(stranger: Stranger) -> None:
     stranger.commit(15, 1, 0)
     one = monitor.look([stranger.name]).partitions[0]
     assert (one.lost, one.margin, one.lag, one.retention_ratio) == (0, 5, 5, 0.5)
+    assert [p.retention_ratio for p in monitor.look([stranger.name]).partitions] == [0.5, 0.0, 0.0]
     assert one.lag_seconds_by == "message" and 1.0 < (one.lag_seconds or 0) < 60
 
 
@@ -243,6 +244,21 @@ def test_watching_is_a_document_a_line_and_over_a_time_there_is_a_trend(stranger
     assert watching.wait(20) == 130 and [one["groups"][0]["lag"] for one in seen] == [3, 3, 3]
     (told,) = json.loads(net.icn("lag", "--over", "600ms", "--json", "--group", stranger.name).stdout)["groups"]
     assert told["growth_per_second"] == 0.0 and told["status"] == "ERR"
+
+
+def test_status_tells_of_every_group_in_error_as_lag_does(stranger: Stranger, net: Network) -> None:
+    """Also of one that is not ours."""
+    stranger.write(4)
+    stranger.commit(1)
+    done = net.icn("status", check=False)
+    assert done.returncode == 1
+    assert (
+        f"→ a group that is not ours stopped, stalls, went back or is held up (3 events waiting) ({stranger.name})"
+        in done.stdout
+    )
+    shown = net.icn("lag", "--group", f"{stranger.name[:-2]}*").stdout
+    assert stranger.name in shown and "1 in trouble" in shown
+    assert net.icn("lag", "--group", "no-such-*", check=False).returncode == 2
 
 
 def test_the_lag_command_is_light() -> None:

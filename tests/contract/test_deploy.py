@@ -60,6 +60,40 @@ def test_alerts_and_panels_ask_for_metrics_that_exist() -> None:
         assert asked and asked <= made | OWN, expression
 
 
+def test_every_panel_is_of_the_cluster_that_was_chosen() -> None:
+    for expression in EXPRESSIONS:
+        asked = re.findall(r"\b(?:kafka|icn)_\w+(\{[^}]*\})?", expression)
+        assert all('cluster_name=~"$cluster"' in labels for labels in asked), expression
+
+
+def test_before_the_first_duplicate_their_share_is_0(tmp_path: Path) -> None:
+    """And so while nothing comes: no figure would look like a broken panel."""
+    (share,) = (panel for panel in PANELS if panel["title"] == "Share of duplicates")
+    expression = re.sub(r"\$cluster", ".*", share["targets"][0]["expr"])
+    series = 'icn_stage_records_total{cluster_name="c", stage="s2_dedup"}'
+    outcome = 'icn_stage_outcomes_total{cluster_name="c", stage="s2_dedup", outcome="%s"}'
+    told = {
+        "first": ({series: "0+10x30", outcome % "unique": "0+10x30"}, 0),
+        "a fifth": ({series: "0+10x30", outcome % "duplicate": "0+2x30"}, 0.2),
+        "idle": ({series: "5x30"}, 0),
+    }
+    tests = [
+        {
+            "name": name,
+            "interval": "1m",
+            "input_series": [{"series": one, "values": values} for one, values in has.items()],
+            "promql_expr_test": [
+                {"expr": expression, "eval_time": "20m", "exp_samples": [{"labels": "{}", "value": wanted}]}
+            ],
+        }
+        for name, (has, wanted) in told.items()
+    ]
+    file = tmp_path / "share.yml"
+    file.write_text(yaml.safe_dump({"rule_files": [], "tests": tests}))
+    done = promtool("test", "rules", str(file))
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_what_to_do_names_commands_that_exist() -> None:
     for rule in RULES:
         named = re.findall(r"\bicn ([a-z]+)", rule["annotations"]["what_to_do"])

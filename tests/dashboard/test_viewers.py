@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 
 import pytest
 from aiohttp import ClientSession, web
@@ -64,6 +65,23 @@ def test_who_takes_nothing_is_let_go_while_others_hear_all(
 
     left, taken, kept = asyncio.run(run())
     assert left == 1 and taken > 20 * MIB and kept < 2 * MIB
+
+
+def test_a_server_that_ends_ends_its_streams(dashboard: Dashboard) -> None:
+    """Else it would wait for them until its time is up, and Ctrl-C would take long."""
+
+    async def run() -> float:
+        runner = web.AppRunner(dashboard.application(), shutdown_timeout=5)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        url = f"http://localhost:{runner.addresses[0][1]}/events"
+        async with ClientSession() as session, session.get(url) as answer:
+            await answer.content.readany()
+            began = time.monotonic()
+            await runner.cleanup()
+            return time.monotonic() - began
+
+    assert asyncio.run(run()) < 4 and dashboard.viewers == 0
 
 
 def test_who_comes_back_is_sent_what_he_missed_and_no_more(dashboard: Dashboard) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from streams.cli.main import of_kafka
-from streams.cli.show import CELL_MIN, fit
+from streams.cli.show import CELL_MIN, fit, left_after
 from streams.domain.artifact import Limits
 from streams.errors import ArtifactError
 from streams.sdk.artifacts import make_artifact
@@ -160,6 +160,14 @@ def test_a_table_fits_into_its_terminal_as_long_as_it_says_something() -> None:
     assert fit([4, 36, 10], [4, CELL_MIN, CELL_MIN], 80) == [4, 36, 10]
     assert fit([4, 36, 10], [4, CELL_MIN, CELL_MIN], 40) == [4, 22, 10]
     assert fit([9, 36, 10], [9, CELL_MIN, CELL_MIN], 10) == [9, CELL_MIN, CELL_MIN]
+
+
+def test_a_table_that_leaves_out_columns_leaves_out_as_few_as_it_must() -> None:
+    """Two between each; the least important first, and what is not spare never."""
+    needed, spare = [30, 6, 10, 20], (3, 1)
+    assert left_after(needed, spare, None) == left_after(needed, spare, 72) == [0, 1, 2, 3]
+    assert left_after(needed, spare, 71) == left_after(needed, spare, 50) == [0, 1, 2]
+    assert left_after(needed, spare, 49) == left_after(needed, spare, 10) == [0, 2]
 
 
 def test_one_is_not_a_plural() -> None:

@@ -145,6 +145,13 @@ def test_retention_is_a_risk_before_it_is_a_loss() -> None:
     assert risk_of(Reading(0, None, 100, 60)) is None
 
 
+def test_what_retention_has_not_begun_to_take_says_nothing_of_what_it_keeps() -> None:
+    """A young topic: 11 of 11 events wait, and retention may be a week away."""
+    assert risk_of(Reading(0, 0, 11, 0)) == (0, 0, None)
+    assert risk_of(Reading(0, 11, 11, 0)) == (0, 11, 0.0)
+    assert risk_of(Reading(0, 1, 12, 1)) == (0, 0, 1.0)
+
+
 def test_one_partition_far_behind_the_others_is_hot() -> None:
     assert hot([1, 2, 1, 2, 1, 2, 1, 500]) == [7]
     assert hot([5, 5, 5]) == [] and hot([0, 900]) == []

@@ -18,8 +18,8 @@ def picture() -> Picture:
     ends: dict[Place, int] = {("t", p): 100 for p in range(6)} | {("gone.t", 0): 10, (HOSTILE, 0): 7}
     lows: dict[Place, int] = dict.fromkeys(ends, 0) | {("t", 3): 60}
     behind = {
-        ("t", 0): Lag("behind", "t", 0, 40, 100, 60, 12.5, "message", -2.0, 30.0, "OK", "STABLE", 0, 0, 40, 0.6),
-        ("t", 1): Lag("behind", "t", 1, 99, 100, 1, 3.0, "interpolation", 0.0, None, "STALL", "STABLE", 0, 0, 99, 0.01),
+        ("t", 0): Lag("behind", "t", 0, 40, 100, 60, 12.5, "message", -2.0, 30.0, "OK", "STABLE", 0, 0, 40, None),
+        ("t", 1): Lag("behind", "t", 1, 99, 100, 1, 3.0, "interpolation", 0.0, None, "STALL", "STABLE", 0, 0, 99, None),
         ("t", 2): Lag("behind", "t", 2, None, 100, None, None, None, None, None, "NO_COMMIT", "STABLE"),
         ("t", 3): Lag("behind", "t", 3, 50, 100, 50, 900.0, "message", None, None, "WARN", "STABLE", 0, 10, 0, 1.0),
         ("t", 4): Lag("behind", "t", 4, 100, 100, 0, 0.0, "message", 0.0, 0.0, "HELD", "STABLE", 5, 0, 100, 0.0),
@@ -95,4 +95,4 @@ def figures() -> Figures:
     return told
 
 
-TABLES = Tables({"s1_intake": 12}, {0: 44})
+TABLES = Tables({"s1_intake": 12}, {0: 44}, {"t", "gone.t", HOSTILE, "nobody.reads"})

@@ -33,7 +33,7 @@ def lag_text(members: bool = False) -> str:
 
 
 def network_text(residual: int = 0) -> str:
-    return text(network_metrics(figures(), residual, 3, TABLES))
+    return text(network_metrics("c", figures(), residual, 3, TABLES))
 
 
 def samples(text: str) -> Samples:
@@ -106,7 +106,10 @@ def test_sums_and_maxima_are_those_of_the_partitions(lag: Samples) -> None:
     assert value(lag, "kafka_consumergroup_group_max_lag", **group) == 60
     assert value(lag, "kafka_consumergroup_group_max_lag_seconds", **group) == 900
     assert value(lag, "icn_consumergroup_retention_ratio", **group) == 1.0
-    assert value(lag, "kafka_consumergroup_group_lag_retention_ratio", **group, topic="t", partition="0") == 60
+    ratio = "kafka_consumergroup_group_lag_retention_ratio"
+    assert value(lag, ratio, **group, topic="t", partition="3") == 100
+    assert value(lag, ratio, **group, topic="t", partition="0") is None, "retention has taken nothing of it yet"
+    assert value(lag, ratio, **group, topic="t", partition="4") == 0, "nothing waits"
 
 
 def test_a_verdict_is_one_of_a_closed_set_and_each_trouble_has_its_own(lag: Samples) -> None:
@@ -124,33 +127,44 @@ def test_a_hostile_name_is_a_label_and_nothing_else(lag: Samples) -> None:
     """Quotes, line ends and backslashes of a group, a topic, a node come back as they were."""
     assert value(lag, "kafka_consumergroup_group_offset", cluster_name="c", group=HOSTILE, topic=HOSTILE, partition="0") == 7  # fmt: skip
     told = samples(network_text())
-    assert value(told, "icn_node_reputation_ratio", node=HOSTILE) == 0.4
+    assert value(told, "icn_node_reputation_ratio", cluster_name="c", node=HOSTILE) == 0.4
 
 
 def test_the_network_s_figures_are_what_the_topics_say() -> None:
     told = samples(network_text(-2))
-    assert value(told, "icn_stage_records_total", stage="s1_intake") == 10
-    assert value(told, "icn_stage_outcomes_total", stage="s1_intake", outcome="rejected") == 2
-    assert value(told, "icn_stage_outcomes_total", stage="s1_intake", outcome="rejected:quota") is None
-    assert value(told, "icn_dead_letters", topic="artifacts.raw", reason="schema") == 1
-    assert value(told, "icn_dead_letters_oldest_timestamp_seconds", topic="artifacts.raw") == NOW_MS / 1000 - 7200
-    assert value(told, "icn_audit_sealed_records", partition="0") == 40
-    assert value(told, "icn_audit_log_end_offset", partition="0") == 44
-    assert value(told, "icn_conservation_residual_records") == -2
-    assert value(told, "icn_ticks_total", outcome="failed_or_missing") == 1
-    assert value(told, "icn_reliability_ratio") == 2 / 3
-    assert value(told, "icn_node_demoted", node=HOSTILE) == 1
-    assert value(told, "icn_phoenix_refused_artifacts", reason="hour") == 12
+    assert value(told, "icn_stage_records_total", cluster_name="c", stage="s1_intake") == 10
+    assert value(told, "icn_stage_outcomes_total", cluster_name="c", stage="s1_intake", outcome="rejected") == 2
+    assert (
+        value(told, "icn_stage_outcomes_total", cluster_name="c", stage="s1_intake", outcome="rejected:quota") is None
+    )
+    assert value(told, "icn_dead_letters", cluster_name="c", topic="artifacts.raw", reason="schema") == 1
+    assert (
+        value(told, "icn_dead_letters_oldest_timestamp_seconds", cluster_name="c", topic="artifacts.raw")
+        == NOW_MS / 1000 - 7200
+    )
+    assert value(told, "icn_audit_sealed_records", cluster_name="c", partition="0") == 40
+    assert value(told, "icn_audit_log_end_offset", cluster_name="c", partition="0") == 44
+    assert value(told, "icn_conservation_residual_records", cluster_name="c") == -2
+    assert value(told, "icn_ticks_total", cluster_name="c", outcome="failed_or_missing") == 1
+    assert value(told, "icn_reliability_ratio", cluster_name="c") == 2 / 3
+    assert value(told, "icn_node_demoted", cluster_name="c", node=HOSTILE) == 1
+    assert value(told, "icn_phoenix_refused_artifacts", cluster_name="c", reason="hour") == 12
 
 
 def test_before_anything_is_there_nothing_is_made_up() -> None:
     from streams.watch.figures import Figures
     from streams.watch.looking import Tables
 
-    told = samples(text(network_metrics(Figures(), None, 0, Tables({}, {}))))
+    told = samples(text(network_metrics("c", Figures(), None, 0, Tables({}, {}))))
     assert {name for name, _ in told} == {
         "icn_dead_letters_open", "icn_ticks_total", "icn_nodes_registered", "icn_targets", "icn_phoenix_fed_scenarios_total",
     }  # fmt: skip
+
+
+def test_each_metric_says_of_which_cluster_it_is() -> None:
+    """Two deployments at one Prometheus are told apart, in alerts too."""
+    unnamed = {name for name, labels in samples(lag_text() + network_text()) if ("cluster_name", "c") not in labels}
+    assert unnamed == set()
 
 
 def test_promtool_finds_nothing_to_complain_about() -> None:
@@ -162,7 +176,7 @@ def test_promtool_finds_nothing_to_complain_about() -> None:
 
 
 def test_openmetrics_says_the_same() -> None:
-    shown = Shown(Seen(picture(), {}), PartitionText("c", False), [*network_metrics(figures(), 0, 3, TABLES)])
+    shown = Shown(Seen(picture(), {}), PartitionText("c", False), [*network_metrics("c", figures(), 0, 3, TABLES)])
     other = {
         (s.name, tuple(sorted(s.labels.items()))): s.value
         for family in parse_openmetrics(shown.text(True).decode() + "# EOF\n")

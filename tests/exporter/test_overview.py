@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 
+from streams.domain.health import Seen, health
 from streams.topology import load
 from streams.watch.figures import Figures, Sealed
 from streams.watch.lag import GroupLag
 from streams.watch.overview import attention, overview
+from streams.watch.presence import counted_state, presence
 from tests.exporter.looks import NOW_MS, figures, picture, tick
 
 TOPOLOGY = load()
@@ -63,13 +65,28 @@ def test_ticks_that_stay_away_are_missed_and_ones_that_come_are_not() -> None:
 
 
 def test_a_node_that_only_sends_is_not_missed_and_one_that_collected_is() -> None:
-    offline = {"node_id": "n", "state": "offline", "usefulness": None}
-    made = with_ticks(NOW_MS, offline)
-    made.take("control", {"kind": "node_registered", "node_id": "n", "generation": 1}, NOW_MS)
-    assert told(made) == []
-    made.take("ticks", tick("planned", 1, nodes=[offline | {"state": "active"}]), NOW_MS)
-    made.take("ticks", tick("planned", 2, nodes=[offline]), NOW_MS)
+    silent = {"node_id": "n", "state": "offline", "usefulness": None, "why": "its last heartbeat was never"}
+    made = with_ticks(NOW_MS, silent)
+    registered = {"kind": "node_registered", "node_id": "n", "generation": 1, "capabilities": []}
+    made.take("control", registered, NOW_MS)
+    assert told(made) == [] and made.node_states == {"only sends": 1}
+    made.take("ticks", tick("planned", 1, nodes=[silent | {"state": "active", "why": ""}]), NOW_MS)
+    assert told(made) == [] and made.node_states == {"active": 1}
+    made.take("ticks", tick("planned", 2, nodes=[silent | {"why": "its last heartbeat was 301 s ago"}]), NOW_MS)
     assert told(made) == [("1 node offline", "icn node list")]
+    made.take("ticks", tick("planned", 3, nodes=[silent]), NOW_MS)
+    assert told(made) == []
+    made.take("control", registered | {"generation": 2, "capabilities": ["file"]}, NOW_MS)
+    assert told(made) == [("1 node offline", "icn node list")], "it is to collect, and nobody runs it"
+
+
+def test_what_a_node_is_agrees_with_what_its_health_says() -> None:
+    """The words of a plan are those that `presence` looks for."""
+    why = health(Seen(None, True, 0, 3), NOW_MS).why
+    assert presence({"state": "offline", "why": why}, []) == "only sends" == presence(None, [])
+    assert presence({"state": "offline", "why": why}, ["file"]) == "offline"
+    assert presence(None, ["file"]) == "unknown"
+    assert [counted_state(number, "only sends") for number in (1, 2)] == ["1 only sends", "2 only send"]
 
 
 def test_a_log_that_is_not_sealed_while_ticks_come_is_told() -> None:

@@ -1,16 +1,20 @@
 // Takes in the parts that changed, says how old they are, and shows the command behind a figure.
 "use strict";
 const state = document.getElementById("state"), evidence = document.getElementById("evidence"), command = document.getElementById("command");
-let heardMs = 0, told = { fresh: false, at: "", error: null };
+let heardMs = 0, isLost = false, told = { fresh: false, at: "", error: null };
 
 function show(word, text) {
   document.body.dataset.state = state.dataset.state = word;
   if (state.textContent !== text) state.textContent = text;
 }
 
+// UTC, written as the server writes times.
+function when(ms) { return new Date(ms).toISOString().replace("T", " "); }
+
 function judge() {
-  if (heardMs === 0) return;
-  if (Date.now() - heardMs > 20000) show("lost", `no word from the server since ${new Date(heardMs).toLocaleTimeString()}`);
+  if (Date.now() - heardMs > 20000 && heardMs) isLost = true;
+  if (isLost) show("lost", `no word from the server${heardMs ? ` since ${when(heardMs)}` : ""}`);
+  else if (heardMs === 0) return;
   else if (told.fresh) show("live", `live, ${told.at}`);
   else show("old", `${told.error || "no look at the cluster yet"}${told.at ? `: figures are of ${told.at}` : ""}`);
 }
@@ -29,11 +33,8 @@ events.addEventListener("part", (event) => {
   const { name, html } = JSON.parse(event.data), part = document.getElementById(`${name}-part`);
   if (part) replace(part, html);
 });
-events.addEventListener("state", (event) => { told = JSON.parse(event.data); heardMs = Date.now(); judge(); });
-events.onerror = () => {
-  if (heardMs) show("lost", `no word from the server since ${new Date(heardMs).toLocaleTimeString()}`);
-  else show("lost", "no word from the server");
-};
+events.addEventListener("state", (event) => { told = JSON.parse(event.data); heardMs = Date.now(); isLost = false; judge(); });
+events.onerror = () => { isLost = true; judge(); };
 setInterval(judge, 1000);
 
 document.addEventListener("click", (event) => {
