@@ -25,7 +25,7 @@ def check_decisions(
     wrong = [f"{one}: lost" for one in ids if one not in times]
     wrong += [f"{one}: decided {number} times" for one, number in times.items() if number > 1]
     wrong += [f"{one}: decided, but never sent" for one in times if one not in set(ids)]
-    checks.count(ONCE, len(ids), wrong, f"{len(ids)} artifacts")
+    checks.count(ONCE, len(ids), wrong, f"{len(ids):,} artifacts")
     best: dict[bytes, tuple[int, int, float, str]] = {}
     wrong = []
     for event in decided:
@@ -46,6 +46,6 @@ def check_decisions(
         ONE_OF_EACH,
         contents,
         [] if unique == len(best) == contents else [f"{unique} of {contents} contents"],
-        f"{unique}",
+        f"{unique:,} of {len(decided):,} sightings",
     )
     return counts

@@ -23,7 +23,7 @@ def run(stand: Stand, checks: Checks, rng: random.Random) -> None:
     priorities = stand.read("priorities")
     weights = stand.topology.protocol["priority"]
     wrong = [at for event, at in priorities if abs(_score(weights, event) - event["score"]) > EXACT]
-    checks.count("the factors make the score", len(priorities), wrong, f"to {EXACT:g}")
+    checks.count("the factors make the score", len(priorities), wrong, f"{len(priorities):,} scores, to {EXACT:g}")
     revisions = {(e["node_id"], e["revision"]): e["effective"] for e, _ in stand.read("reputation.log")}
     ranked = [(e, at) for e, at in priorities if e["reputation_revision"] > 0]
     wrong = [

@@ -57,7 +57,8 @@ def run(stand: Stand, checks: Checks, rng: random.Random) -> None:
     newest = _newest(stand, "boaster")
     floor = stand.topology.protocol["reputation"]["floor"]
     checks.same("the boaster is at the floor", (newest["effective"], newest["cause"]), (floor, "inflation_detected"))
-    checks.measured("the boaster is at the floor", f"{newest['effective']} after {verdicts} verdicts")
+    checks.faults += refused
+    checks.measured("the boaster is at the floor", f"score {newest['effective']} after {verdicts} verdicts")
     stamps = {e["facts"]["artifact_id"]: e["facts"]["effective_reputation"] for e, _ in stand.read("artifacts.decided")}
     checks.same("its next artifact is stamped with it", stamps[late.artifact_id], floor)
     after = _ranks(stand)
