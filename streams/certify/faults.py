@@ -176,10 +176,14 @@ def _clock(world: World) -> int:
 
 
 def _storm(world: World) -> int:
+    """Each comes, takes partitions over, and goes."""
+    stand = world.stand
     for _ in range(3):
+        before = stand.takeovers("s2_dedup")
         world.worker("s1_intake", "s2_dedup")
-        time.sleep(world.rng.uniform(4, 8))
-        worker = world.stand.workers.pop()
+        wait_until(lambda before=before: stand.takeovers("s2_dedup") > before, 60, "partitions change hands")  # type: ignore[misc]
+        time.sleep(world.rng.uniform(0.5, 3))
+        worker = stand.workers.pop()
         worker.send_signal(signal.SIGTERM)
         worker.wait(60)
     return 6

@@ -117,6 +117,10 @@ class Stand:
         wait_until(owned, 120, "every stage owns its partitions")
         return process
 
+    def takeovers(self, stage: str) -> int:
+        """How often one of its processes has taken partitions over, so far."""
+        return Path(self.log.name).read_bytes().count(f"{stage}: owns partitions".encode())
+
     def stage_processes(self, stage: str | None = None) -> list[psutil.Process]:
         """The stages' processes of all workers now running."""
         return self._children("streams.runtime.worker", stage)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import random
 import signal
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 from streams.certify.checks import Checks
 from streams.certify.stand import Stand, wait_until
@@ -19,6 +21,7 @@ def run(stand: Stand, checks: Checks, rng: random.Random) -> None:
     """Each content is sent by several nodes, at about the same time."""
     names = [f"race-{number}" for number in range(NODES)]
     stand.register(*names)
+    before = sum(map(stand.takeovers, MOVED))
     seeds = {name: rng.random() for name in names}
     told: dict[str, str] = {}
 
@@ -41,16 +44,15 @@ def run(stand: Stand, checks: Checks, rng: random.Random) -> None:
     with ThreadPoolExecutor(NODES) as pool:
         sending = [pool.submit(send, name) for name in names]
         while not all(one.done() for one in sending) or checks.faults < 2 * WORKERS:
-            worker = stand.worker(*MOVED)
-            wait_until(lambda: len(stand.stage_processes("s2_dedup")) > 1, 60, "a second worker")
-            time.sleep(rng.uniform(5, 8))  # until it owns something
-            worker.send_signal(signal.SIGTERM)
-            worker.wait(60)
-            stand.workers.remove(worker)
+            _moves(stand, lambda: stand.worker(*MOVED))
+            time.sleep(rng.uniform(0.5, 2))
+            _moves(stand, lambda: stand.workers.pop().send_signal(signal.SIGTERM))
             checks.faults += 2
         for one in sending:
             one.result()
     stand.settled()
+    moved = sum(map(stand.takeovers, MOVED)) - before
+    checks.holds("partitions moved under them", moved >= 2 * 2 * WORKERS, f"{moved} takeovers")
     decided = [(event, at) for event, at in stand.read("artifacts.decided") if event["facts"]["node_id"] in names]
     contents = len({event["facts"]["dedup_hash"] for event, _ in decided})
     check_decisions(checks, [event for event, _ in decided], told, contents)
@@ -59,3 +61,11 @@ def run(stand: Stand, checks: Checks, rng: random.Random) -> None:
     for artifact_id, outcome in told.items():
         checks.same("each node is told what was decided", outcome, by_id.get(artifact_id, "lost"), artifact_id)
     checks.evidence += [at for _, at in decided[:3]]
+
+
+def _moves(stand: Stand, change: Callable[[], Any]) -> None:
+    """A worker comes or goes, and until somebody else has what it had, or it has something itself."""
+    before = {stage: stand.takeovers(stage) for stage in MOVED}
+    change()
+    for stage, times in before.items():
+        wait_until(lambda stage=stage, times=times: stand.takeovers(stage) > times, 60, f"{stage} changes hands")  # type: ignore[misc]
