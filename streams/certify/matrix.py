@@ -19,7 +19,7 @@ from streams.certify.checks import Checks
 from streams.certify.faults import FAULTS, Fault, Impossible, World
 from streams.certify.proxy import Proxy
 from streams.certify.stand import Stand
-from streams.certify.truth import check_decisions
+from streams.certify.truth import check_decisions, outcomes
 from streams.errors import IcnError
 from streams.replay.conservation import balance
 from streams.sdk.decision import Submission
@@ -100,8 +100,7 @@ class Load:
         self._idle.wait(60)
         if self._failure is not None:
             raise self._failure
-        deadline = time.monotonic() + timeout_s
-        return {one.artifact_id: one.result(max(1.0, deadline - time.monotonic())).outcome for one in self.submissions}
+        return outcomes(self.submissions, timeout_s)
 
     def go_on(self) -> None:
         self._paused.clear()

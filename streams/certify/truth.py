@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from streams.certify.checks import Checks
+from streams.sdk.decision import Submission
 
 ONCE = "each is decided once"
 AS_ONE = "as one worker alone would decide"
 ONE_OF_EACH = "one artifact of each content"
+
+
+UNDECIDED = "undecided"
+
+
+def outcomes(submissions: Iterable[Submission], timeout_s: float) -> dict[str, str]:
+    """artifact_id -> what its node was told, or `undecided` where that did not come in time, for all of them together: it may be lost."""
+    deadline, found = time.monotonic() + timeout_s, dict[str, str]()
+    for one in submissions:
+        try:
+            found[one.artifact_id] = one.result(max(0.01, deadline - time.monotonic())).outcome
+        except TimeoutError:
+            found[one.artifact_id] = UNDECIDED
+    return found
 
 
 def check_decisions(

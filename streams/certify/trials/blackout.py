@@ -7,9 +7,10 @@ import time
 
 from streams.certify.checks import Checks
 from streams.certify.stand import Stand, wait_until
-from streams.certify.truth import check_decisions
+from streams.certify.truth import check_decisions, outcomes
 
 NODES, EACH, CONTENTS = ("blackout-1", "blackout-2"), 400, 300
+DECIDED_S = 120
 VICTIMS = ("s1_intake", "s2_dedup", "s1_intake", "s2_dedup", "s3_reputation", "s4_priority", "the worker")
 
 
@@ -41,7 +42,7 @@ def run(stand: Stand, checks: Checks, rng: random.Random) -> None:
                 for process in stand.stage_processes(victim):
                     process.kill()
                     checks.faults += 1
-        told = {future.artifact_id: future.result(180).outcome for future in futures}
+        told = outcomes(futures, DECIDED_S)
     stand.settled()
     decided = [(event, at) for event, at in stand.read("artifacts.decided") if event["facts"]["node_id"] in NODES]
     check_decisions(

@@ -11,9 +11,10 @@ from typing import Any
 
 from streams.certify.checks import Checks
 from streams.certify.stand import Stand, wait_until
-from streams.certify.truth import check_decisions
+from streams.certify.truth import check_decisions, outcomes
 
 NODES, ARTIFACTS, CONTENTS, WORKERS = 4, 2_000, 600, 3
+DECIDED_S = 180
 MOVED = ("s1_intake", "s2_dedup")
 
 
@@ -39,7 +40,7 @@ def run(stand: Stand, checks: Checks, rng: random.Random) -> None:
                     for _ in range(20)
                 )
                 time.sleep(0.3)
-            told.update({future.artifact_id: future.result(180).outcome for future in futures})
+            told.update(outcomes(futures, DECIDED_S))
 
     with ThreadPoolExecutor(NODES) as pool:
         sending = [pool.submit(send, name) for name in names]
