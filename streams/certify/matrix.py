@@ -25,7 +25,7 @@ from streams.replay.conservation import balance
 from streams.sdk.decision import Submission
 
 NODES = ("matrix-1", "matrix-2")
-CONTENTS, AT_ONCE, PAUSE_S = 4_000, 20, 0.25
+CONTENTS, AT_ONCE, PAUSE_S = 2_000, 10, 0.4
 NO_LIMITS = {"protocol__intake__node_per_hour": 0, "protocol__intake__global_per_hour": 0}
 DECIDED_S = 240  # after a fault is over
 
