@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
@@ -95,7 +96,11 @@ def lag(
     monitor = Monitor(settings, allowed)
     if watch:
         every_s = duration_ms(EVERY) / 1000 if every_s is None else max(EVERY_MIN_S, every_s)
-        _watch(monitor, groups, each, every_s, as_json)
+        try:
+            _watch(monitor, groups, each, every_s, as_json)
+        except KeyboardInterrupt:
+            sys.stdout.flush()
+            os._exit(130)  # questions that are under way would be waited for
     pause_s = over_s / (LOOKS_MIN - 1) if over_s else 0.0
     for number in range(LOOKS_MIN if over_s else 1):
         time.sleep(pause_s if number else 0)

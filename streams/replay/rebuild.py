@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Callable
 
 from confluent_kafka import KafkaException, Producer
@@ -20,7 +21,7 @@ from streams.runtime.worker import load_stage
 from streams.settings import Settings
 from streams.topology import Agent, Topology
 
-FLUSH_S = 120
+FLUSH_S, CREATED_S = 120, 60
 
 
 def plan(topology: Topology, settings: Settings, agent: Agent) -> list[str]:
@@ -45,12 +46,13 @@ def run(topology: Topology, settings: Settings, agent: Agent, say: Callable[[str
     history = read_history(topology, settings)
     folded = {partition: _fold(topology, settings, agent, history, partition, say) for partition in history.of(agent)}
     admin = AdminClient(settings.librdkafka())
+    old = Admin(settings).existing([agent.changelog]).get(agent.changelog)
     try:
         for future in admin.delete_topics([agent.changelog], operation_timeout=30, request_timeout=60).values():
             future.result()
     except KafkaException as error:
         raise BrokerError(f"{agent.changelog}: {error.args[0].str()}") from error
-    _create_again(topology, settings)
+    _create_again(topology, settings, agent.changelog, None if old is None else old.id)
     for folder in (settings.state / "workers").glob(f"*/{agent.name}"):
         shutil.rmtree(folder)
     producer = Producer(settings.librdkafka_producer())
@@ -68,16 +70,22 @@ def run(topology: Topology, settings: Settings, agent: Agent, say: Callable[[str
     return total
 
 
-def _create_again(topology: Topology, settings: Settings) -> None:
-    import time
-
-    for _ in range(100):  # the broker deletes in the background
+def _create_again(topology: Topology, settings: Settings, changelog: str, old_id: str | None) -> None:
+    """The broker deletes in the background, and may still show the old one: to what it shows nothing would have to be added. Raises
+    BrokerError."""
+    deadline = time.monotonic() + CREATED_S
+    while True:
         try:
             Admin(settings).apply(topology)
-            return
-        except BrokerError:
-            time.sleep(0.1)
-    Admin(settings).apply(topology)
+            made = Admin(settings).existing([changelog]).get(changelog)
+            if made is not None and made.id != old_id:
+                return
+            told = f"{changelog}: the old one is still there"
+        except BrokerError as error:
+            told = str(error.args[0])
+        if time.monotonic() > deadline:
+            raise BrokerError(told, "run icn rebuild again")
+        time.sleep(0.1)
 
 
 def _fold(

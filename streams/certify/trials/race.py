@@ -22,6 +22,7 @@ def run(stand: Stand, checks: Checks, rng: random.Random) -> None:
     """Each content is sent by several nodes, at about the same time."""
     names = [f"race-{number}" for number in range(NODES)]
     stand.register(*names)
+    wait_until(lambda: all(map(stand.takeovers, MOVED)), 120, "the first worker has its partitions")
     before = sum(map(stand.takeovers, MOVED))
     seeds = {name: rng.random() for name in names}
     told: dict[str, str] = {}
