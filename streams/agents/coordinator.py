@@ -18,7 +18,8 @@ from streams.agents.inbox import Inbox, Letter
 from streams.audit.record.methodology import OVERLONG_PERCENT
 from streams.broker.topics import fold
 from streams.codec import Undecodable, decoder, encoder
-from streams.domain.coordination import Coordination, Made, Rules
+from streams.domain.coordination import Coordination, Made
+from streams.domain.coordination_state import Rules
 from streams.domain.identity import NAME_MAX, is_registrable, is_said_by, node_token
 from streams.domain.plan import Choice
 from streams.errors import Fatal

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from streams.domain.coordination import JOBS_MAX, Coordination, Made, Rules
+from streams.domain.coordination import JOBS_MAX, Coordination, Made
+from streams.domain.coordination_state import Rules
 from streams.domain.targets import Target
 
 MINUTE = 60_000
