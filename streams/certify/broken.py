@@ -3,6 +3,7 @@
 python -m streams.certify.broken FAULT MODULE [ARGUMENT]…      as `python -m MODULE …`, and every process it starts, with that fault
 """
 
+# mypy: disable-error-code="assignment,method-assign"
 from __future__ import annotations
 
 import functools
@@ -15,7 +16,6 @@ from dataclasses import replace
 from typing import Any
 
 _active: list[str] = []
-# mypy: disable-error-code="assignment,method-assign"
 
 
 def module(name: str) -> list[str]:

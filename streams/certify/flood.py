@@ -41,9 +41,10 @@ class Fed:
 
 @dataclass(frozen=True)
 class Flood:
-    """sent: how many. scenarios: events of the feed, with coordinates; fed: the same; urgent: what urgency alone would have fed."""
+    """sent, kills: how many. scenarios: events of the feed, with coordinates; fed: the same; urgent: what urgency alone would have fed."""
 
     sent: int
+    kills: int
     scenarios: list[tuple[dict[str, Any], str]]
     rounds: list[dict[str, Any]]
     fed: list[Fed]
@@ -66,7 +67,7 @@ def flood(stand: Stand, checks: Checks, rng: random.Random) -> Flood:
             Fed(s["slot_ms"], s["score"], s["domain"], s["node_id"], s["content_type"], s["input"])
             for s, _ in scenarios
         ]
-        _made[stand] = Flood(sent, scenarios, rounds, fed, _by_urgency(stand))
+        _made[stand] = Flood(sent, kills, scenarios, rounds, fed, _by_urgency(stand))
     return _made[stand]
 
 

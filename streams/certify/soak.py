@@ -14,10 +14,10 @@ from streams.certify.matrix import Cell, Load, hurt, world_of
 Done = Callable[[Cell], None]
 
 
-def plan(seed: int, names: Collection[str] = ()) -> Callable[[], Fault]:
-    """The next fault, each time it is asked: of those that take one broker, or of these."""
+def plan(seed: int) -> Callable[[], Fault]:
+    """The next fault, each time it is asked: of those that take one broker."""
     chance = random.Random(f"{seed} plan")
-    known = [fault for fault in FAULTS if fault.nodes == 1 and (not names or fault.name in names)]
+    known = [fault for fault in FAULTS if fault.nodes == 1]
     return lambda: chance.choice(known)
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import random
+import time
 
 from streams.certify import mixed
 from streams.certify.checks import Checks
-from streams.certify.stand import Stand, wait_until
+from streams.certify.stand import Stand
 from streams.replay.conservation import OUTCOMES, Balance, balance
 
 
@@ -27,11 +28,9 @@ def run(stand: Stand, checks: Checks, rng: random.Random) -> None:
 
 def _balance(stand: Stand) -> Balance:
     """Once nothing is in flight; where something stays there, with it."""
-    found: list[Balance] = []
-
-    def is_still() -> bool:
-        found.append(balance(stand.topology, stand.settings))
-        return found[-1].in_flight == 0 or len(found) > 20
-
-    wait_until(is_still, 60, "nothing in flight")
-    return found[-1]
+    for _ in range(20):
+        found = balance(stand.topology, stand.settings)
+        if found.in_flight == 0:
+            break
+        time.sleep(1)
+    return found

@@ -25,20 +25,18 @@ def run(stand: Stand, checks: Checks, rng: random.Random) -> None:
     wait_until(lambda: all(map(stand.takeovers, MOVED)), 120, "the first worker has its partitions")
     before = sum(map(stand.takeovers, MOVED))
     seeds = {name: rng.random() for name in names}
-    told: dict[str, str] = {}
+    told, contents = dict[str, str](), set[int]()
 
     def send(name: str) -> None:
         chance = random.Random(seeds[name])
         with stand.node(name) as node:
             futures = []
             for _ in range(ARTIFACTS // 20):
+                numbers = [chance.randrange(CONTENTS) for _ in range(20)]
+                contents.update(numbers)
                 futures += node.submit_many(
-                    {
-                        "content": f"race {chance.randrange(CONTENTS)}",
-                        "source": "race",
-                        "confidence": chance.random() / 2,
-                    }
-                    for _ in range(20)
+                    {"content": f"race {number}", "source": "race", "confidence": chance.random() / 2}
+                    for number in numbers
                 )
                 time.sleep(0.3)
             told.update(outcomes(futures, DECIDED_S))
@@ -56,9 +54,7 @@ def run(stand: Stand, checks: Checks, rng: random.Random) -> None:
     moved = sum(map(stand.takeovers, MOVED)) - before
     checks.holds("partitions moved under them", moved >= 2 * 2 * WORKERS, f"{moved} takeovers")
     decided = [(event, at) for event, at in stand.read("artifacts.decided") if event["facts"]["node_id"] in names]
-    contents = len({event["facts"]["dedup_hash"] for event, _ in decided})
-    check_decisions(checks, [event for event, _ in decided], told, contents)
-    checks.holds("contents of several nodes met", contents <= CONTENTS, f"{contents} contents of {len(told)} artifacts")
+    check_decisions(checks, [event for event, _ in decided], told, len(contents))
     by_id = {event["facts"]["artifact_id"]: event["decision"].lower() for event, _ in decided}
     for artifact_id, outcome in told.items():
         checks.same("each node is told what was decided", outcome, by_id.get(artifact_id, "lost"), artifact_id)

@@ -41,7 +41,7 @@ def run(stand: Stand, checks: Checks, rng: random.Random) -> None:
         by_friends = [at for event, at in stand.read("corroborations") if event["node_id"] == "boaster"]
         lifted = _newest(stand, "boaster")["score"]
         checks.count("its friends don't lift it", len(by_friends), [f"{lifted}"] if lifted > 0.5 else [], f"{lifted}")
-        refused = _votes_that_must_not_count(stand, checks, [one.artifact_id for one in told], true[0].artifact_id)
+        forged = _votes_that_must_not_count(stand, checks, [one.artifact_id for one in told], true[0].artifact_id)
         with stand.judge("examiner") as judge:
             for one in true:
                 checks.same("a judge's word counts", judge.confirm(one.artifact_id).ignored, None, one.artifact_id)
@@ -57,7 +57,7 @@ def run(stand: Stand, checks: Checks, rng: random.Random) -> None:
     newest = _newest(stand, "boaster")
     floor = stand.topology.protocol["reputation"]["floor"]
     checks.same("the boaster is at the floor", (newest["effective"], newest["cause"]), (floor, "inflation_detected"))
-    checks.faults += refused
+    checks.faults += forged
     checks.measured("the boaster is at the floor", f"score {newest['effective']} after {verdicts} verdicts")
     stamps = {e["facts"]["artifact_id"]: e["facts"]["effective_reputation"] for e, _ in stand.read("artifacts.decided")}
     checks.same("its next artifact is stamped with it", stamps[late.artifact_id], floor)
@@ -76,11 +76,11 @@ def run(stand: Stand, checks: Checks, rng: random.Random) -> None:
     )  # fmt: skip
     kept = _newest(stand, "modest")["effective"]
     checks.holds("the honest node keeps its score", kept >= 0.5, f"{kept}")
-    checks.holds("votes that nobody may give were there", refused == FORGED + 2, f"{refused} votes")
+    checks.holds("votes that nobody may give were there", forged == FORGED, f"{forged} votes")
 
 
 def _votes_that_must_not_count(stand: Stand, checks: Checks, boasts: list[str], fact: str) -> int:
-    """By nobody, by somebody with a wrong token, by its accomplice for it and against another; how many."""
+    """By nobody, by somebody with a wrong token, by its accomplice; how many were forged."""
     floor_before = _newest(stand, "modest")["effective"]
     with stand.judge("accomplice") as judge:
         checks.same("an accomplice's word counts nothing", judge.confirm(boasts[0]).ignored, "own_artifact")
@@ -88,15 +88,18 @@ def _votes_that_must_not_count(stand: Stand, checks: Checks, boasts: list[str], 
         verdict = judge._verdict(found, "refuted", "it is false")  # its own, then forged for others
         against = judge.say(found, "unclear")
         checks.same("unclear counts nothing", against.weight, 0.0)
-    producer, value = Producer(stand.settings.librdkafka_producer()), encoder("verdict")
+    producer, value, written = Producer(stand.settings.librdkafka_producer()), encoder("verdict"), list[bool]()
     for number in range(FORGED):
         forged = value(verdict | {"verdict_id": f"forged-{number}", "judge": ("examiner", "nobody")[number % 2]})
         mac = [(MAC_HEADER, sign(bytes(32), b"examiner", forged))]
-        producer.produce(stand.topic("verdicts"), forged, found.event["facts"]["node_id"].encode(), headers=mac)
+        producer.produce(
+            stand.topic("verdicts"), forged, found.event["facts"]["node_id"].encode(), headers=mac,
+            on_delivery=lambda error, _: written.append(error is None),
+        )  # fmt: skip
     producer.flush(30)
     stand.settled()
     checks.same("forged votes change nothing", _newest(stand, "modest")["effective"], floor_before)
-    return FORGED + 2
+    return sum(written)
 
 
 def _newest(stand: Stand, name: str) -> dict[str, Any]:
